@@ -1,0 +1,95 @@
+"""Label keys, annotation keys, gates and resource kinds: each is written down here and nowhere else.
+
+Sources: Kueue `apis/` and `pkg/controller/constants`, LeaderWorkerSet `api/leaderworkerset/v1`. Note the two domains of
+LeaderWorkerSet: its API group is `leaderworkerset.x-k8s.io`, its labels are under `leaderworkerset.sigs.k8s.io`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+KUEUE: Final = "kueue.x-k8s.io"
+QUEUE_NAME: Final = f"{KUEUE}/queue-name"
+PRIORITY_CLASS: Final = f"{KUEUE}/priority-class"
+ADMISSION_GATE: Final = f"{KUEUE}/admission"
+TOPOLOGY_GATE: Final = f"{KUEUE}/topology"
+REQUIRED_TOPOLOGY: Final = f"{KUEUE}/podset-required-topology"
+PODSET_GROUP_NAME: Final = f"{KUEUE}/podset-group-name"
+GROUP_INDEX_OF_WORKLOAD: Final = f"{KUEUE}/component-workload-index"
+POD_GROUP_NAME: Final = f"{KUEUE}/pod-group-name"
+
+LWS_DOMAIN: Final = "leaderworkerset.sigs.k8s.io"
+SET_NAME: Final = f"{LWS_DOMAIN}/name"
+GROUP_INDEX: Final = f"{LWS_DOMAIN}/group-index"
+WORKER_INDEX: Final = f"{LWS_DOMAIN}/worker-index"
+REVISION: Final = f"{LWS_DOMAIN}/template-revision-hash"
+CONTROLLER_REVISION: Final = "controller-revision-hash"
+"""On a StatefulSet's pods: the StatefulSet's own revision that they were made from."""
+
+BLOCK: Final = "cloud.provider.com/topology-block"
+RACK: Final = "cloud.provider.com/topology-rack"
+HOSTNAME: Final = "kubernetes.io/hostname"
+GPU: Final = "nvidia.com/gpu"
+
+OURS: Final = "conformance.kueue-lws.dev"
+RUN_LABEL: Final = f"{OURS}/run"
+STORY_LABEL: Final = f"{OURS}/story"
+TENANT_LABEL: Final = f"{OURS}/tenant"
+"""On the tenant's namespace, nodes and cluster-scoped objects; its value is the namespace's name. Also a taint key."""
+CANARY_TAINT: Final = f"{OURS}/canary"
+HOLD_NOT_READY: Final = f"{OURS}/hold-not-ready"
+"""Annotation read by our KWOK stages: a node held NotReady, or a pod that never becomes Ready."""
+HOLD_TERMINATING: Final = f"{OURS}/hold-terminating"
+"""Annotation read by our KWOK stages: a deleted pod stays Terminating until the annotation is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One API resource that the suite reads or writes."""
+
+    name: str
+    group: str
+    version: str
+    plural: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The request path; without a namespace, that of all namespaces."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        tail = (f"/{name}" if name else "") + (f"/{subresource}" if subresource else "")
+        return f"{root}{inside}/{self.plural}{tail}"
+
+
+KINDS: Final[dict[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        Kind("LeaderWorkerSet", "leaderworkerset.x-k8s.io", "v1", "leaderworkersets", True),
+        Kind("Workload", KUEUE, "v1beta2", "workloads", True),
+        Kind("Pod", "", "v1", "pods", True),
+        Kind("StatefulSet", "apps", "v1", "statefulsets", True),
+        Kind("LocalQueue", KUEUE, "v1beta2", "localqueues", True),
+        Kind("Event", "events.k8s.io", "v1", "events", True),
+        Kind("Node", "", "v1", "nodes", False),
+        Kind("ClusterQueue", KUEUE, "v1beta2", "clusterqueues", False),
+        Kind("Cohort", KUEUE, "v1beta2", "cohorts", False),
+        Kind("ResourceFlavor", KUEUE, "v1beta2", "resourceflavors", False),
+        Kind("Topology", KUEUE, "v1beta2", "topologies", False),
+        Kind("AdmissionCheck", KUEUE, "v1beta2", "admissionchecks", False),
+        Kind("WorkloadPriorityClass", KUEUE, "v1beta2", "workloadpriorityclasses", False),
+        Kind("Namespace", "", "v1", "namespaces", False),
+        Kind("Secret", "", "v1", "secrets", True),
+        Kind("ServiceAccount", "", "v1", "serviceaccounts", True),
+    )
+}
+
+RECORDED: Final[tuple[str, ...]] = (
+    "LeaderWorkerSet", "Workload", "Pod", "StatefulSet", "LocalQueue", "Event",
+    "Node", "ClusterQueue", "Cohort", "ResourceFlavor", "Topology", "AdmissionCheck",
+)  # fmt: skip
+"""The kinds that the recorder lists and watches, in the order in which reports show them."""
