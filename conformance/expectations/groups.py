@@ -1,0 +1,243 @@
+"""Expectations about one group: its Workload, its pods, and what they are allowed to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from conformance.expectations.model import Observation, expectation, parametrized, seen, value
+from conformance.expectations.subjects import Group
+from conformance.names import ADMISSION_GATE, KUEUE, TOPOLOGY_GATE
+from conformance.trace.history import annotations, condition, gates, is_true, labels
+from conformance.trace.records import Object
+
+OUR_GATES = (ADMISSION_GATE, TOPOLOGY_GATE)
+
+
+def _status(obj: Object, type_: str) -> str:
+    found = condition(obj, type_)
+    return str(found["status"]) if found else "absent"
+
+
+@expectation
+def created(group: Group) -> Iterator[Observation]:
+    """The group's Workload or one of its pods exists."""
+    if group.workload is not None or group.pods:
+        yield seen(group.title, "exists", True, True)
+
+
+@expectation
+def tried(group: Group) -> Iterator[Observation]:
+    """The group's Workload and all pods that its start-up policy creates before admission exist."""
+    lws = group.lws
+    late = lws is not None and lws["spec"].get("startupPolicy") == "LeaderReady"
+    yield seen(group.title, "Workload", "exists", "exists" if group.workload else "absent")
+    yield seen(group.title, "pods", 1 if late else group.size, len(group.pods))
+
+
+@expectation
+def gated(group: Group) -> Iterator[Observation]:
+    """Every pod of the group carries the admission gate and is bound to no node."""
+    for pod in group.pods:
+        yield seen(pod, "spec.schedulingGates", f"has {ADMISSION_GATE}", gates(pod), ADMISSION_GATE in gates(pod))
+        yield seen(pod, "spec.nodeName", "unset", pod["spec"].get("nodeName", "unset"))
+
+
+@expectation
+def gated_until_admitted(group: Group) -> Iterator[Observation]:
+    """A pod of the group lacks the admission gate only if the group's Workload is Admitted."""
+    admission = is_true(group.workload, "Admitted")
+    for pod in group.pods:
+        has_gate = ADMISSION_GATE in gates(pod)
+        wanted = "any" if admission else f"has {ADMISSION_GATE}"
+        yield seen(pod, "spec.schedulingGates", wanted, gates(pod), has_gate or admission)
+
+
+@expectation
+def pods_pending_on_gates(group: Group) -> Iterator[Observation]:
+    """Every pod that carries the admission gate is Pending, PodScheduled=False with reason SchedulingGated, and unbound."""
+    for pod in group.pods:
+        if ADMISSION_GATE in gates(pod):
+            scheduled = condition(pod, "PodScheduled") or {}
+            yield seen(pod, "status.phase", "Pending", (pod.get("status") or {}).get("phase"))
+            shown = f"{scheduled.get('status')}/{scheduled.get('reason')}"
+            yield seen(pod, "status.conditions[PodScheduled]", "False/SchedulingGated", shown)
+            yield seen(pod, "spec.nodeName", "unset", pod["spec"].get("nodeName", "unset"))
+
+
+@expectation
+def admitted(group: Group) -> Iterator[Observation]:
+    """The group's Workload is Admitted."""
+    if group.workload is not None:
+        yield seen(group.workload, "status.conditions[Admitted]", "True", _status(group.workload, "Admitted"))
+
+
+@expectation
+def not_admitted(group: Group) -> Iterator[Observation]:
+    """The group has a Workload, and it is not Admitted."""
+    if group.workload is not None:
+        state = _status(group.workload, "Admitted")
+        yield seen(group.workload, "status.conditions[Admitted]", "not True", state, state != "True")
+
+
+@expectation
+def no_quota_reserved(group: Group) -> Iterator[Observation]:
+    """The group has a Workload, and no quota is reserved for it."""
+    if group.workload is not None:
+        state = _status(group.workload, "QuotaReserved")
+        yield seen(group.workload, "status.conditions[QuotaReserved]", "not True", state, state != "True")
+        yield seen(group.workload, "status.admission", "unset", _admission(group.workload))
+
+
+def _admission(workload: Object) -> str:
+    return "set" if (workload.get("status") or {}).get("admission") else "unset"
+
+
+@expectation
+def ungated(group: Group) -> Iterator[Observation]:
+    """All pods of the group exist, and none carries a gate of Kueue's."""
+    yield seen(group.title, "pods", group.size, len(group.pods))
+    for pod in group.pods:
+        ours = [gate for gate in gates(pod) if gate in OUR_GATES]
+        yield seen(pod, "spec.schedulingGates", [], ours)
+
+
+@expectation
+def bound(group: Group) -> Iterator[Observation]:
+    """All pods of the group exist and are bound to a node."""
+    yield seen(group.title, "pods", group.size, len(group.pods))
+    for pod in group.pods:
+        node = pod["spec"].get("nodeName", "unset")
+        yield seen(pod, "spec.nodeName", "set", node, node != "unset")
+
+
+@expectation
+def complete(group: Group) -> Iterator[Observation]:
+    """All pods of the group exist and are Ready."""
+    yield seen(group.title, "pods", group.size, len(group.pods))
+    for pod in group.pods:
+        yield seen(pod, "status.conditions[Ready]", "True", _status(pod, "Ready"))
+
+
+@expectation
+def ready(group: Group) -> Iterator[Observation]:
+    """The group's Workload is Admitted, and all its pods exist and are Ready."""
+    state = _status(group.workload, "Admitted") if group.workload else "no Workload"
+    yield seen(group.title, "Workload's status.conditions[Admitted]", "True", state)
+    yield from complete.check(group)
+
+
+@expectation
+def atomic(group: Group) -> Iterator[Observation]:
+    """Either every pod of the group carries the admission gate, or the group's Workload is Admitted as a whole."""
+    open_pods = [pod for pod in group.pods if ADMISSION_GATE not in gates(pod)]
+    if group.pods:
+        admission = is_true(group.workload, "Admitted")
+        shown = f"{len(open_pods)} of {len(group.pods)} pods ungated"
+        expected = "any number of pods ungated" if admission else f"0 of {len(group.pods)} pods ungated"
+        yield seen(group.title, "pods without the admission gate", expected, shown, admission or not open_pods)
+
+
+@expectation
+def leaders_only(group: Group) -> Iterator[Observation]:
+    """The group's leader exists and none of its workers does."""
+    yield seen(group.title, "leader pods", 1, len(group.leaders))
+    yield seen(group.title, "worker pods", 0, len(group.workers))
+
+
+@expectation
+def has_workers(group: Group) -> Iterator[Observation]:
+    """At least one worker pod of the group exists."""
+    if group.workers:
+        yield seen(group.title, "worker pods", "at least 1", len(group.workers), True)
+
+
+@expectation
+def absent(group: Group) -> Iterator[Observation]:
+    """The group has neither a Workload nor any pod, terminating ones included."""
+    left = group.view.pods_of_group(group.set_name, group.index)
+    yield seen(group.title, "Workload", "absent", "exists" if group.workload else "absent")
+    yield seen(group.title, "pods", 0, len(left))
+
+
+@expectation
+def no_workload(group: Group) -> Iterator[Observation]:
+    """No Workload exists for the group."""
+    yield seen(group.title, "Workload", "absent", "exists" if group.workload else "absent")
+
+
+@expectation
+def untouched_by_kueue(group: Group) -> Iterator[Observation]:
+    """No pod of the group carries a label, annotation or gate of Kueue's."""
+    for pod in group.pods:
+        keys = sorted(key for key in (*labels(pod), *annotations(pod), *gates(pod)) if key.startswith(f"{KUEUE}/"))
+        yield seen(pod, "metadata and spec.schedulingGates", [], keys)
+
+
+@parametrized
+def has_podsets(*counts: int) -> Callable[[Group], Iterable[Observation]]:
+    """The group's Workload has podsets of exactly these counts, in this order."""
+
+    def check(group: Group) -> Iterator[Observation]:
+        if group.workload is not None:
+            found = [podset.get("count", 1) for podset in group.workload["spec"]["podSets"]]
+            yield seen(group.workload, "spec.podSets[].count", list(counts), found)
+
+    return check
+
+
+@parametrized
+def queued_in(queue: str) -> Callable[[Group], Iterable[Observation]]:
+    """The group's Workload names this LocalQueue."""
+
+    def check(group: Group) -> Iterator[Observation]:
+        if group.workload is not None:
+            yield seen(group.workload, "spec.queueName", queue, group.workload["spec"].get("queueName"))
+
+    return check
+
+
+@parametrized
+def charged_to(cluster_queue: str) -> Callable[[Group], Iterable[Observation]]:
+    """The group's Workload holds its quota in this ClusterQueue."""
+
+    def check(group: Group) -> Iterator[Observation]:
+        admission = ((group.workload or {}).get("status") or {}).get("admission")
+        if group.workload is not None and admission:
+            yield seen(group.workload, "status.admission.clusterQueue", cluster_queue, admission.get("clusterQueue"))
+
+    return check
+
+
+@value("metadata.uid")
+def pod_uids(group: Group) -> dict[str, object]:
+    """The identity of each pod of the group."""
+    return {f"Pod {pod['metadata']['name']}": pod["metadata"]["uid"] for pod in group.pods}
+
+
+@value("metadata.uid")
+def workload_uid(group: Group) -> dict[str, object]:
+    """The identity of the group's Workload."""
+    return {f"Workload of {group.title}": group.workload["metadata"]["uid"]} if group.workload else {}
+
+
+@value("metadata.name")
+def workload_name(group: Group) -> dict[str, object]:
+    """The name of the group's Workload."""
+    return {f"Workload of {group.title}": group.workload["metadata"]["name"]} if group.workload else {}
+
+
+@value("status.conditions[Admitted]")
+def admission_time(group: Group) -> dict[str, object]:
+    """Whether the group's Workload is Admitted, and since when."""
+    if group.workload is None:
+        return {}
+    found = condition(group.workload, "Admitted") or {}
+    return {f"Workload of {group.title}": (found.get("status"), found.get("lastTransitionTime"))}
+
+
+@value("metadata.labels[template-revision-hash]")
+def pod_revisions(group: Group) -> dict[str, object]:
+    """The template revision of each pod of the group."""
+    from conformance.names import REVISION
+
+    return {f"Pod {pod['metadata']['name']}": labels(pod).get(REVISION) for pod in group.pods}

@@ -1,0 +1,70 @@
+"""The invariants of one story as an item: judge them, and hand over the lines for the run's log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+
+from conformance.collecting import CLAIMED
+from conformance.outcomes import Outcome
+from conformance.report import building, latencies, log, model
+from conformance.reporting import INVARIANT_LINES
+from conformance.trace.history import History
+from conformance.trace.invariants import Violation, judge_invariants
+
+
+class InvariantViolated(AssertionError):
+    """At least one invariant did not hold in at least one state."""
+
+
+def judge(item: pytest.Item, history: History, deviation: Callable[[str], model.Deviation | None]) -> None:
+    """Judge all invariants of a story; InvariantViolated names the violations that no listed deviation explains."""
+    story = item.stash[CLAIMED].story.name
+    verdicts: dict[str, log.InvariantVerdict] = {}
+    unexplained: list[str] = []
+    for judgement in judge_invariants(history):
+        known = deviation(judgement.name)
+        outcome = building.apply_deviation(Outcome.FAILED, known, date.today())
+        shown = [_violation(story, one, outcome, known) for one in judgement.violations]
+        verdicts[judgement.name] = log.InvariantVerdict(judged=judgement.judged, violations=shown, deviation=known)
+        if outcome is Outcome.FAILED:
+            unexplained += [f"{judgement.name}: {one.object} {one.observed}" for one in shown]
+    item.stash[INVARIANT_LINES] = [
+        log.InvariantsLine(story=story, invariants=verdicts),
+        *_story_lines(story, history, item),
+    ]
+    if unexplained:
+        raise InvariantViolated("\n".join(unexplained))
+
+
+def _violation(story: str, one: Violation, outcome: Outcome, known: model.Deviation | None) -> model.Violation:
+    return model.Violation(
+        story=story,
+        outcome=outcome,
+        object=one.object,
+        observed=f"{one.field}: expected {one.expected}, observed {one.observed}",
+        moment=one.moment,
+        deviation=known,
+    )
+
+
+def _story_lines(story: str, history: History, item: pytest.Item) -> list[log.Line]:
+    stopped = history.stopped
+    moments = [model.ReachedMoment(name=m.name, waited=round(m.waited, 3)) for m in history.moments.values()]
+    last = max((fence.received for fence in history.fences.values()), default=0.0)
+    first = history.changes[0].received if history.changes else last
+    lines: list[log.Line] = [
+        log.StoryLine(
+            name=story,
+            tenant=history.tenant,
+            seconds=round(last - first, 3),
+            moments=moments,
+            stopped_at=stopped.moment if stopped else None,
+        )
+    ]
+    lines += [log.FindingLine(kind=f.kind, text=f.text, source=f.source) for f in history.findings]
+    for name, seconds in latencies.measured(history).items():
+        lines.append(log.LatencyLine(name=name, story=story, seconds=seconds))
+    return lines

@@ -1,0 +1,157 @@
+"""The pytest plugin: options, collection of stories and claims, outcomes, and the life time of what a run needs.
+
+Inert unless `--conformance-cluster` is given. `pytest --pyargs conformance.suites --conformance-cluster local` judges;
+the console command drives the same hooks.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conformance.errors import Cancelled, HarnessError, UsageError
+from conformance.settings import OPTIONS, Settings, settle
+
+if TYPE_CHECKING:
+    from conformance.session import Session
+
+PREFIX = "--conformance-"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance", "queueing LeaderWorkerSets with Kueue")
+    group.addoption(f"{PREFIX}config", metavar="FILE", type=Path, help="a TOML file with the keys below")
+    for option in OPTIONS:
+        name, key = PREFIX + option.name, f"conformance_{option.key}"
+        if option.type == "flag":
+            group.addoption(name, dest=key, action="store_true", default=None, help=option.help)
+        elif option.type == "list":
+            group.addoption(name, dest=key, action="append", default=None, metavar=option.metavar, help=option.help)
+        else:
+            group.addoption(name, dest=key, default=None, metavar=option.metavar, help=option.help)
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """The settings of a pytest invocation."""
+    given = {option.name: config.getoption(f"conformance_{option.key}") for option in OPTIONS}
+    folder = Path(config.invocation_params.dir)
+    return settle(given, file=config.getoption("conformance_config"), folder=folder)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for level in ("must", "should", "strict"):
+        config.addinivalue_line("markers", f"{level}: claims of requirements of this level")
+    config.addinivalue_line("markers", "xdist_group(name): items that one worker runs")
+    if config.getoption("conformance_cluster") is None:
+        return
+    from conformance.session import SESSION, Session
+
+    try:
+        session = Session(settings_of(config), _command(config))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[SESSION] = session
+    config.pluginmanager.import_plugin("conformance.fixtures")
+    config.pluginmanager.register(Conduct(session), "conformance-conduct")
+
+
+def _command(config: pytest.Config) -> str:
+    return shlex.join(["pytest", *map(str, config.invocation_params.args)])
+
+
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> pytest.Collector | None:
+    from conformance.collecting import make_item
+
+    return make_item(collector, obj)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    from conformance.world.story import claim_of
+
+    declared = claim_of(metafunc.function)
+    if declared is not None and len(declared.stories) > 1:
+        names = [story.name for story in declared.stories]
+        metafunc.parametrize("told", declared.stories, ids=names, indirect=True)
+
+
+class Conduct:
+    """The hooks of a run that judges."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        from conformance.collecting import arrange
+        from conformance.requirements import load
+        from conformance.selecting import selection
+
+        try:
+            catalogue = load()
+            chosen = selection(self.session.settings, catalogue)
+            arrange(config, items, catalogue, self.session.here(), chosen, self.session.settings.story)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        from conformance.collecting import stories_in_order
+
+        if session.config.option.collectonly or not session.items or session.testsfailed:
+            return (yield)
+        try:
+            self.session.begin(stories_in_order(session.items))
+        except (UsageError, HarnessError) as error:
+            self.session.problem = str(error)
+            pytest.exit(str(error), returncode=2)
+        interrupted = True
+        try:
+            result = yield
+            interrupted = False
+            return result
+        except (session.Failed, session.Interrupted):
+            interrupted = False
+            raise
+        finally:
+            self.session.cancel("the run is being ended")
+            self.session.end(interrupted=interrupted)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        from conformance.reporting import settle_report
+
+        report = yield
+        return settle_report(self.session, item, call, report)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        from conformance.reporting import record
+
+        record(self.session, report)
+        if report.outcome == "failed":
+            self.session.failed = True
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self.session.cancel("the run was interrupted")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        from conformance.reporting import write_results
+
+        if self.session.log is not None:
+            problem = write_results(self.session)
+            if problem:
+                print(problem, file=sys.stderr)
+
+    def pytest_report_header(self) -> str:
+        chosen = self.session.settings
+        return f"conformance: {chosen.implementation} on {chosen.cluster}, profile {chosen.profile}"
+
+
+

@@ -1,0 +1,225 @@
+"""The life time of a run: cluster, implementation, recorder and teller come up, stories are told, all goes down again.
+
+The pytest hooks are in `plugin`; here is what they drive. Everything that `begin` started, `end` stops.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import conformance
+from conformance.collecting import CLAIMED, InvariantsItem, PromisedItem
+from conformance.deadlines import Deadlines
+from conformance.errors import Cancelled, HarnessError
+from conformance.expectations.judging import Told
+from conformance.report import log, model
+from conformance.requirements import Here
+from conformance.settings import Settings
+from conformance.surroundings import Surroundings, commit_of_checkout
+from conformance.verdicts import StoryBroke, judge_moment
+from conformance.world.story import Story
+
+SESSION: pytest.StashKey[Session] = pytest.StashKey()
+
+
+def session_of(config: pytest.Config) -> Session:
+    """The session of a pytest run that judges."""
+    return config.stash[SESSION]
+
+
+class Session:
+    """One run."""
+
+    TOLD = pytest.StashKey[Told]()
+
+    def __init__(self, settings: Settings, command: str, say: Callable[[str], None] = print) -> None:
+        self.settings, self.command, self.say = settings, command, say
+        self.started = datetime.now(UTC)
+        token = "".join(secrets.choice("bcdfghjkmnpqrstvwxz") for _ in range(4))
+        self.run_id = f"{self.started:%Y%m%d-%H%M%S}-{token}"
+        self.deadlines = Deadlines(settings.slow)
+        self.folder = settings.out or Path("conformance-results") / self.run_id
+        self.surroundings = Surroundings(settings, self.deadlines, say)
+        self.began = False
+        self.failed = False
+        self.problem: str | None = None
+        """Why nothing could be judged, or why judging ended early."""
+        self._over: str | None = None
+        self._broken: str | None = None
+        self.log: log.RunLog | None = None
+
+    @property
+    def short(self) -> str:
+        """The run's short name: the beginning of every tenant's name, and the value of the run label."""
+        return self.run_id.rpartition("-")[2]
+
+    def here(self) -> Here:
+        """What can be judged, as far as it is known before anything is started."""
+        return self.surroundings.here()
+
+    # Set-up and end
+
+    def begin(self, stories: list[Story], lazily: bool = False) -> None:
+        """Bring everything up and begin to tell the stories. Raises UsageError or HarnessError, with nothing left running."""
+        self.log = log.RunLog(self.folder)
+        self.began = True
+        self.log.append(log.RunLine(suite=_suite(), run=self._run_facts()))
+        try:
+            self.surroundings.start(self._break)
+            self.log.append(log.ClusterLine(cluster=msgspec.convert(self.describe_cluster(), model.Cluster)))
+            told = model.Implementation(**self.describe_implementation())
+            self.log.append(log.ImplementationLine(implementation=told))
+            self._begin_telling()
+            if not lazily:
+                self.teller.tell(stories)
+        except BaseException:
+            self.failed = True
+            self.surroundings.stop(failed=False)
+            raise
+
+    def _begin_telling(self) -> None:
+        from conformance.trace.recorder import Recorder
+        from conformance.world.builders import priority_class
+        from conformance.world.teller import Teller
+        from conformance.world.tenant import Ground
+
+        near = self.surroundings
+        kube = near.client("recorder")
+        capabilities = near.cluster.capabilities
+        self.trace = self.folder / "trace.ndjson"
+        self.recorder = Recorder(
+            kube, self.trace, run=self.run_id, ordered="single-etcd" in capabilities, on_error=self._break
+        )
+        self.recorder.start(self.deadlines["controllers"])
+        world = near.client("world")
+        canaries = f"{self.short}-canary"
+        world.create(priority_class(canaries, -100, near.labels(self.short)))
+        ground = Ground(world, self.recorder, self.deadlines, self.short, canaries, capabilities, self.alive)
+        self.teller = Teller(
+            ground,
+            logs=self.folder / "stories",
+            at_once=self.settings.stories_at_once or near.stories_at_once(),
+            keep_namespaces=near.thrown_away,
+            manifests=self.settings.show_manifests,
+        )
+
+    def cancel(self, reason: str) -> None:
+        """End every wait: -x, --fail-fast, Ctrl-C."""
+        self._over = reason
+        if hasattr(self, "recorder"):
+            self.recorder.wake()
+
+    def _break(self, message: str) -> None:
+        self._broken = self._broken or message
+        if hasattr(self, "recorder"):
+            self.recorder.wake()
+
+    def alive(self) -> None:
+        """Raises Cancelled when the run is being ended, HarnessError when the cluster or the recorder broke."""
+        if self._broken is not None:
+            raise HarnessError(self._broken)
+        if self._over is not None:
+            raise Cancelled(self._over)
+
+    def end(self, *, interrupted: bool) -> None:
+        """Stop everything, and close the log. Never raises because of the cluster."""
+        try:
+            if hasattr(self, "teller"):
+                self._end_telling(interrupted)
+        finally:
+            self.surroundings.stop(failed=self.failed or self._broken is not None)
+            if self.log is not None:
+                self._note_traffic()
+                self.log.append(log.EndLine(finished=datetime.now(UTC), interrupted=interrupted))
+                self.log.close()
+
+    def _end_telling(self, interrupted: bool) -> None:
+        """Clean up what is left. A cluster that is thrown away anyway needs none after an interruption."""
+        thrown_away = self.surroundings.thrown_away
+        try:
+            if self._broken is None and not thrown_away:
+                self._over = None
+                self.teller.give_up_untold()
+                late = self.teller.finish(2 * self.deadlines["cleanup"])
+                left = self.surroundings.clean_run(self.short, self.deadlines["cleanup"])
+                if late or left:
+                    self.say(f"not cleaned up: {', '.join([*late, *left])}; run `kueue-lws-conformance clean`")
+        finally:
+            self._over = self._over or "the run is over"
+            self.recorder.wake()
+            self.recorder.stop()
+
+    # Judging
+
+    def told(self, story: Story) -> Told:
+        """What a story told; blocks until it has. Raises StoryBroke when its trace cannot be trusted."""
+        telling = self.teller.await_told(story)
+        if telling.problem is not None:
+            raise StoryBroke(telling.problem)
+        return Told(self.teller.history(story))
+
+    def judge_promised(self, item: PromisedItem) -> None:
+        """Judge a promised claim: its moment was reached, or why not."""
+        claimed = item.stash[CLAIMED]
+        told = self.told(claimed.story)
+        item.stash[self.TOLD] = told
+        judge_moment(claimed, told.history)
+
+    def judge_invariants(self, item: InvariantsItem) -> None:
+        """Judge the invariants of a story over everything up to its second fence."""
+        from conformance.invariant_items import judge
+
+        story = item.stash[CLAIMED].story
+        telling = self.teller.await_cleaned(story)
+        if telling.problem or telling.cleaning_problem:
+            raise StoryBroke(telling.problem or telling.cleaning_problem or "")
+        judge(item, self.teller.history(story, "cleaned"), self.deviation)
+
+    def deviation(self, name: str) -> model.Deviation | None:
+        """The known deviation that is listed for a requirement or an invariant on this implementation and version."""
+        return self.surroundings.deviation(name)
+
+    # What is known
+
+    def describe_cluster(self) -> Mapping[str, Any]:
+        return self.surroundings.describe_cluster()
+
+    def describe_implementation(self) -> Mapping[str, Any]:
+        return self.surroundings.describe_implementation()
+
+    def _run_facts(self) -> model.Run:
+        asked = {
+            key: [str(part) for part in getattr(self.settings, key)]
+            for key in ("requirement", "story", "level", "feature", "skip")
+            if getattr(self.settings, key)
+        }
+        return model.Run(
+            id=self.run_id,
+            started=self.started,
+            command=self.command,
+            profile=self.settings.profile,
+            selection=asked,
+            deadlines=self.deadlines.used(),
+            slow_factor=self.settings.slow,
+        )
+
+    def _note_traffic(self) -> None:
+        from conformance.report import auditing
+
+        audit = self.surroundings.audit_log
+        if self.log is not None and audit is not None and audit.exists():
+            traffic = auditing.read_file(audit)
+            self.log.append(log.WritesLine(writes=traffic.writes_as_result()))
+            for finding in auditing.findings(traffic):
+                self.log.append(log.FindingLine(kind=finding.kind, text=finding.text, source=finding.source))
+
+
+def _suite() -> model.Suite:
+    return model.Suite(version=conformance.__version__, commit=commit_of_checkout())

@@ -1,0 +1,149 @@
+"""Which LeaderWorkerSets are queued, where, and as what: the page's first sample, unlabelled sets, several queues."""
+
+from __future__ import annotations
+
+from conformance.expectations import (
+    admitted,
+    available,
+    charged_to,
+    counts,
+    created,
+    gated_until_admitted,
+    gone,
+    has_podsets,
+    no_workloads,
+    one_workload_per_group,
+    queued_in,
+    released,
+    templates_without_kueue_keys,
+    ungated,
+    untouched_by_kueue,
+    usage,
+)
+from conformance.expectations.judging import Told
+from conformance.world.builders import leader_worker_set, sample
+from conformance.world.requests import Requests, canary_room, groups, room
+from conformance.world.story import claim, story
+from conformance.world.tenant import Tenant
+
+PAGE_GROUP = Requests(cpu=500)
+"""One group of the page's first sample: a leader of 100m and two workers of 200m."""
+
+
+@story(moments={"running": "ADM-01", "counted": "QUO-01", "gone": "DEL-01", "released": "QUO-05"})
+def page_sample(tenant: Tenant) -> None:
+    """The page's first sample, as printed, runs in a queue with room for exactly its two groups, and is deleted."""
+    lws = tenant.create(sample("page-sample.yaml", PAGE_GROUP), quota=groups(2))
+    lws.eventually(available, moment="running")
+    tenant.queue().eventually(usage(cpu="1"), counts(pending=0, reserving=2, admitted=2), moment="counted")
+    tenant.local_queue().reached(counts(pending=0, reserving=2, admitted=2), moment="counted-locally")
+    lws.delete()
+    lws.eventually(gone, moment="gone")
+    tenant.queue().eventually(released, moment="released")
+
+
+@claim("QSEL-01", of=page_sample)
+def test_every_group_is_queued_where_the_label_says(told: Told) -> None:
+    """Every Workload of a LeaderWorkerSet names the LocalQueue of the set's queue-name label, which counts it."""
+    for index in (0, 1):
+        told.group(index).always(queued_in("user-queue"), since=created, until="running")
+    told.queue("LocalQueue").at("counted-locally", counts(admitted=2), usage(cpu="1"))
+
+
+@claim("WL-01", of=page_sample)
+def test_each_group_has_one_workload(told: Told) -> None:
+    """A LeaderWorkerSet of N replicas owns exactly N Workloads, one for each group."""
+    told.set().always(one_workload_per_group, since="running", until="counted-locally")
+
+
+@claim("WL-07", of=page_sample)
+def test_podsets_are_one_leader_and_the_workers(told: Told) -> None:
+    """With a leader template, a group's Workload has a podset of count 1 and one of count size - 1."""
+    for index in (0, 1):
+        told.group(index).always(has_podsets(1, 2), since=created, until="running")
+
+
+@claim("POD-01", of=page_sample)
+def test_pods_are_gated_while_the_group_is_not_admitted(told: Told) -> None:
+    """A pod that is created while its group's Workload is not admitted has the admission gate."""
+    for index in (0, 1):
+        told.group(index).always(gated_until_admitted, since=created, until="running")
+
+
+@claim("POD-09", of=page_sample)
+def test_admission_ungates_every_pod(told: Told) -> None:
+    """Once the group's Workload is Admitted, every pod of the group loses Kueue's gates, and none before."""
+    for index in (0, 1):
+        told.group(index).before(admitted, ungated, since=created)
+        told.group(index).at("running", ungated)
+
+
+@story(moments={"running": "QSEL-03"})
+def unlabelled_set(tenant: Tenant) -> None:
+    """A set without queue label runs beside an empty queue, and is scaled from one group to two."""
+    tenant.open(quota=canary_room)
+    lws = tenant.create(leader_worker_set(queue=None, on_tenant=tenant.name))
+    lws.reached(available, moment="first-group-runs")
+    lws.scale(2)
+    lws.eventually(available, moment="running")
+    # Kueue looks at sets in the order of their events, so a queued set that came later runs after this one was ignored.
+    tenant.canary(after=()).reached(admitted, moment="canary-admitted")
+
+
+@claim("QSEL-03", of=unlabelled_set)
+def test_a_set_without_queue_has_no_workload(told: Told) -> None:
+    """A LeaderWorkerSet without a queue name owns no Workload, and its templates and pods carry no key of Kueue's."""
+    told.set("lws").always(no_workloads, since="first-group-runs", through="canary-admitted")
+    told.set("lws").always(templates_without_kueue_keys, since="first-group-runs", through="canary-admitted")
+    for index in (0, 1):
+        told.group(index, of="lws").always(untouched_by_kueue, since="running", through="canary-admitted")
+
+
+@claim("QSEL-03", of=unlabelled_set)
+def test_a_set_without_queue_uses_no_quota(told: Told) -> None:
+    """A LeaderWorkerSet without a queue name is charged to no queue."""
+    told.queue().always(usage(cpu="0"), since="first-group-runs", until="running")
+
+
+@story(moments={"both-run": "ADM-01", "counted-a": "QUO-02", "counted-b": "QUO-02"})
+def two_queues(tenant: Tenant) -> None:
+    """Two like sets run in two LocalQueues of two ClusterQueues, of which one has room for two groups more."""
+    spec = leader_worker_set("in-a", queue="queue-a")
+    tenant.open(quota={"queue-a": groups(1), "queue-b": groups(3)}, group=spec.group)
+    in_a = tenant.create(spec)
+    in_b = tenant.create(leader_worker_set("in-b", queue="queue-b", replicas=2))
+    in_a.reached(available, moment="a-runs")
+    in_b.eventually(available, moment="both-run")
+    tenant.queue("queue-a").eventually(usage(cpu="500m"), counts(admitted=1), moment="counted-a")
+    tenant.queue("queue-b").eventually(usage(cpu="1"), counts(admitted=2), moment="counted-b")
+
+
+@claim("QSEL-11", of=two_queues)
+def test_each_set_is_charged_to_its_own_queue(told: Told) -> None:
+    """Two LeaderWorkerSets in LocalQueues of different ClusterQueues are each charged to their own ClusterQueue."""
+    tenant = told.history.tenant
+    told.group(0, of="in-a").always(charged_to(tenant), since=admitted)
+    for index in (0, 1):
+        told.group(index, of="in-b").always(charged_to(f"{tenant}-b"), since=admitted)
+
+
+@story(moments={"running": "UP-08"})
+def replicas_unset(tenant: Tenant) -> None:
+    """A set without `replicas` and without a leader template runs in a queue with room for two groups."""
+    spec = leader_worker_set(replicas=None, leader=None, worker=Requests(cpu=100))
+    lws = tenant.create(spec, quota=groups(2) + room(cpu=10))
+    lws.eventually(available, moment="running")
+    tenant.canary(after=(lws.group(0),)).reached(admitted, moment="canary-admitted")
+
+
+@claim("UP-08", of=replicas_unset)
+def test_unset_replicas_mean_one_group(told: Told) -> None:
+    """A LeaderWorkerSet without `replicas` has one group and one Workload."""
+    told.set("lws").always(one_workload_per_group, since="running", through="canary-admitted")
+    told.group(1, of="lws").never(created, since="running", through="canary-admitted")
+
+
+@claim("WL-08", of=replicas_unset)
+def test_without_leader_template_there_is_one_podset(told: Told) -> None:
+    """Without a leader template, a group's Workload has one podset with the count of the whole group."""
+    told.group(0, of="lws").always(has_podsets(3), since=created, until="running")

@@ -1,0 +1,196 @@
+"""Topology: a group in one rack or not at all, each replica for itself; the page's second sample and the vectors."""
+
+from __future__ import annotations
+
+from conformance.expectations import (
+    admitted,
+    at_most_admitted,
+    atomic,
+    available,
+    bound_as_assigned,
+    counts,
+    created,
+    gated,
+    groups_in_different_racks,
+    in_rack,
+    leaders_only,
+    no_assignment,
+    no_quota_reserved,
+    placed_as,
+    ready,
+    ready_groups,
+    topology_gated,
+    uncreatable_workers,
+    usage,
+    whole_group_in_one_rack,
+)
+from conformance.expectations.judging import Told
+from conformance.names import RACK
+from conformance.world.builders import leader_worker_set, sample
+from conformance.world.requests import Requests, canary_room, groups, room
+from conformance.world.story import claim, story
+from conformance.world.tenant import Tenant
+
+TAS_GROUP = Requests(cpu=500, gpu=2)
+"""One group of the page's second sample: a leader of 100m and two workers of 200m and one GPU each."""
+TWO_RACKS = "r1: h1 4000/1, h2 4000/1; r2: h3 4000/1, h4 4000/1"
+"""The cluster of vector V1: each rack has room for the GPUs of one group."""
+THREE_LONE_HOSTS = "r1: h1 4000/1; r2: h2 4000/1; r3: h3 4000/1"
+"""The cluster of vector V2: three GPUs, and no rack with two of them."""
+IN_R1 = ("leader h1; workers h1 h2", "leader h2; workers h1 h2")
+IN_R2 = ("leader h3; workers h3 h4", "leader h4; workers h3 h4")
+V1_SET = leader_worker_set(leader=Requests(cpu=100), worker=Requests(gpu=1), required=RACK)
+"""The group of vector V1: a leader of 100m and two workers of one GPU each, in one rack."""
+PAGE = "https://kueue.sigs.k8s.io/docs/tasks/run/leaderworkerset/#configure-topology-aware-scheduling"
+
+
+@story(moments={"charged": "QUO-02"})
+def page_topology_sample_as_printed(tenant: Tenant) -> None:
+    """The page's second sample is applied as printed; where its worker pods cannot be created, that is a finding."""
+    spec = sample("page-topology-sample.yaml", TAS_GROUP)
+    tenant.open(quota={"tas-user-queue": groups(2)}, group=TAS_GROUP, layout=TWO_RACKS, topology=True)
+    lws = tenant.create(spec)
+    tenant.queue("tas-user-queue").eventually(usage(cpu="1", gpu="4"), counts(admitted=2), moment="charged")
+    lws.reached(uncreatable_workers, moment="workers-refused")
+    tenant.finding(
+        "page-defect",
+        "The page's topology sample cannot run as printed: its nvidia.com/gpu request has no limit, so the API server "
+        "refuses the worker pods, while the admitted groups hold their quota. The suite judges it with a limit added.",
+        PAGE,
+    )
+
+
+@claim("QUO-02", of=page_topology_sample_as_printed)
+def test_quota_is_held_by_groups_whose_workers_cannot_be_created(told: Told) -> None:
+    """An admitted group is charged for leader and workers even while its worker pods do not exist."""
+    for index in (0, 1):
+        told.group(index).at("workers-refused", leaders_only, admitted)
+    told.queue().at("workers-refused", usage(cpu="1", gpu="4"))
+
+
+@story(moments={"running": "TAS-01", "counted": "QUO-09"})
+def page_topology_sample(tenant: Tenant) -> None:
+    """The page's second sample, mended, runs on two racks that each have room for one of its two groups."""
+    tenant.open(quota={"tas-user-queue": groups(2)}, group=TAS_GROUP, layout=TWO_RACKS, topology=True)
+    lws = tenant.create(sample("page-topology-sample-mended.yaml", TAS_GROUP))
+    lws.eventually(available, moment="running")
+    tenant.queue("tas-user-queue").eventually(usage(cpu="1", gpu="4"), moment="counted")
+
+
+@claim("TAS-01", of=page_topology_sample)
+def test_leader_and_workers_share_a_rack(told: Told) -> None:
+    """The leader and all workers of each group are assigned to and run in one rack, the one that was assigned."""
+    for index in (0, 1):
+        told.group(index).always(whole_group_in_one_rack, since=admitted)
+        told.group(index).at("running", bound_as_assigned)
+
+
+@claim("TAS-02", of=page_topology_sample)
+def test_replicas_may_have_different_racks(told: Told) -> None:
+    """Where a rack has room for one group only, the replicas of a LeaderWorkerSet get different racks."""
+    told.set().at("running", groups_in_different_racks)
+
+
+@story(moments={"running": "V1"})
+def one_group_on_two_racks(tenant: Tenant) -> None:
+    """Vector V1: a group of a leader and two GPU workers meets two racks that each fit it."""
+    lws = tenant.create(V1_SET, quota=groups(1), layout=TWO_RACKS, topology=True)
+    lws.eventually(available, moment="running")
+
+
+@claim("V1", of=one_group_on_two_racks)
+def test_v1_the_group_fills_one_of_the_two_racks(told: Told) -> None:
+    """V1: all three pods are in r1 or all in r2, one worker on each host, the leader on either."""
+    told.group(0).always(placed_as(*IN_R1, *IN_R2), since="running")
+    told.group(0).always(whole_group_in_one_rack, since=admitted)
+
+
+@story(moments={"room": "V2"})
+def no_rack_fits(tenant: Tenant) -> None:
+    """Vectors V2 and V19: three GPUs in three racks cannot hold a group that needs two in one; then r2 gets a second host."""
+    lws = tenant.create(V1_SET, quota=room(cpu=200, gpu=4) + canary_room, layout=THREE_LONE_HOSTS, topology=True)
+    tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
+    tenant.add_hosts("r2: h4 4000/1")
+    lws.eventually(available, moment="room")
+
+
+@claim("TAS-03", of=no_rack_fits)
+def test_group_waits_while_no_rack_fits_it(told: Told) -> None:
+    """While no rack fits the whole group, it gets neither quota nor domains, although the cluster has room in total."""
+    told.group(0, of="lws").always(no_assignment, since=created, until=admitted, through="canary-ran")
+
+
+@claim("TAS-29", of=no_rack_fits)
+def test_waiting_topology_pods_keep_both_gates(told: Told) -> None:
+    """The pods of a topology-aware group that waits keep both gates."""
+    told.group(0, of="lws").always(topology_gated, since=created, until=admitted, through="canary-ran")
+
+
+@claim("V2", of=no_rack_fits)
+def test_v2_only_the_rack_that_grew_is_used(told: Told) -> None:
+    """V2: no pod runs anywhere until r2 has two GPUs; then the group is in r2, one worker on each of its hosts."""
+    told.group(0, of="lws").always(gated, since=created, until=admitted, through="canary-ran")
+    told.group(0, of="lws").always(in_rack("r2"), since=admitted)
+    told.group(0, of="lws").at("room", placed_as("leader h2; workers h2 h4", "leader h4; workers h2 h4"))
+
+
+@claim("V19", of=no_rack_fits)
+def test_v19_quota_without_a_place_does_not_admit(told: Told) -> None:
+    """V19: quota for two groups and no rack for one: nothing is reserved."""
+    told.group(0, of="lws").always(no_quota_reserved, since=created, until=admitted, through="canary-ran")
+
+
+@story()
+def place_without_quota(tenant: Tenant) -> None:
+    """Vector V19: two racks fit the group, but the queue has one GPU and the group needs two."""
+    lws = tenant.create(V1_SET, quota=room(cpu=100, gpu=1) + canary_room, layout=TWO_RACKS, topology=True)
+    tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
+
+
+@claim("V19", of=place_without_quota)
+def test_v19_a_place_without_quota_does_not_admit(told: Told) -> None:
+    """V19: a rack for the group and quota for half of it: nothing is reserved and both gates stay."""
+    told.group(0, of="lws").always(no_quota_reserved, since=created, through="canary-ran")
+    told.group(0, of="lws").always(topology_gated, since=created, through="canary-ran")
+
+
+@story(moments={"two-run": "V3", "third-runs": "V3"})
+def three_replicas_on_two_racks(tenant: Tenant) -> None:
+    """Vector V3: three replicas meet two racks that fit one each; then one running group is deactivated."""
+    spec = leader_worker_set(replicas=3, leader=Requests(cpu=100), worker=Requests(gpu=1), required=RACK)
+    lws = tenant.create(spec, quota=groups(3) + canary_room, layout=TWO_RACKS, topology=True)
+    lws.eventually(ready_groups(2), moment="two-run")
+    tenant.canary(after=tuple(lws.group(index) for index in range(3))).reached(ready, moment="canary-ran")
+    running = [index for index in range(3) if lws.group(index).now(ready)]
+    waiting = next(index for index in range(3) if index not in running)
+    tenant.deactivate(lws.group(running[0]))
+    lws.group(waiting).eventually(ready, moment="third-runs")
+
+
+@claim("V3", of=three_replicas_on_two_racks)
+def test_v3_two_groups_run_one_in_each_rack(told: Told) -> None:
+    """V3: exactly two groups run, one in each rack, and the third has nothing until a rack is free."""
+    told.set("lws").always(at_most_admitted(2), since="two-run")
+    told.set("lws").always(groups_in_different_racks, since="two-run", until="canary-ran")
+
+
+@claim("V3", of=three_replicas_on_two_racks)
+def test_v3_no_group_runs_in_part(told: Told) -> None:
+    """V3: no pod of a group is ungated unless the whole group is admitted, and each group lies in one rack."""
+    for index in range(3):
+        told.group(index, of="lws").always(atomic, since=created, through="canary-ran")
+
+
+@story()
+def same_rack_name_in_two_blocks(tenant: Tenant) -> None:
+    """Vector V10: two blocks have a rack of the same name with one GPU each; the group needs two in one rack."""
+    layout = "b1/r1: h1 4000/1; b2/r1: h2 4000/1"
+    lws = tenant.create(V1_SET, quota=groups(1) + canary_room, layout=layout, topology=True)
+    tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
+
+
+@claim("V10", of=same_rack_name_in_two_blocks)
+def test_v10_racks_of_the_same_name_are_not_one_rack(told: Told) -> None:
+    """V10: hosts whose rack label is equal but whose block differs are not one rack, so the group waits."""
+    told.group(0, of="lws").always(topology_gated, since=created, through="canary-ran")
+    told.group(0, of="lws").always(no_assignment, since=created, through="canary-ran")

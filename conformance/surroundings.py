@@ -1,0 +1,190 @@
+"""What a run stands on: components, cluster and implementation, chosen by the settings, started and stopped together.
+
+Before `start` it only knows what the settings say, which is enough to tell what would be judged.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conformance.deadlines import Deadlines
+from conformance.errors import HarnessError, UsageError
+from conformance.kube import Kube
+from conformance.names import RUN_LABEL
+from conformance.report import model
+from conformance.requirements import Here
+from conformance.settings import Settings
+
+if TYPE_CHECKING:
+    from conformance.clusters import Cluster
+    from conformance.components import Components
+    from conformance.implementations import Implementation
+
+
+class Surroundings:
+    """Components, cluster and implementation of one run."""
+
+    def __init__(self, settings: Settings, deadlines: Deadlines, say: Callable[[str], None]) -> None:
+        self.settings, self.deadlines, self._say = settings, deadlines, say
+        self.cluster: Cluster
+        self.implementation: Implementation
+        self._components: Components | None = None
+        self._started = False
+        self._check()
+
+    def _check(self) -> None:
+        """Combinations of options that make no sense, found before anything is built."""
+        chosen = self.settings
+        if chosen.cluster == "kind":
+            raise UsageError("--cluster kind is not available yet; use --cluster local or --cluster existing")
+        if chosen.cluster == "existing" and chosen.implementation != "installed":
+            raise UsageError("an existing cluster is judged as it is; add --implementation installed")
+        if chosen.cluster == "existing" and chosen.kubeconfig is None:
+            raise UsageError("--cluster existing needs a kubeconfig; name one with --kubeconfig FILE")
+        if chosen.kubeconfig is not None and not os.access(chosen.kubeconfig, os.R_OK):
+            raise UsageError(f"cannot read kubeconfig {chosen.kubeconfig}; name a readable one with --kubeconfig")
+        if chosen.reuse and chosen.cluster != "local":
+            raise UsageError("--reuse goes with --cluster local: it uses the cluster that `cluster up` started")
+        if chosen.cluster == "local" and chosen.implementation == "installed" and not chosen.reuse:
+            raise UsageError("a new local cluster has nothing installed; use --implementation kueue, or --reuse")
+
+    @property
+    def thrown_away(self) -> bool:
+        """Whether the cluster goes with the run, so that what is left on it needs no removal."""
+        return self.settings.cluster == "local" and not self.settings.reuse
+
+    def here(self) -> Here:
+        from conformance.clusters.local import LocalCluster
+        from conformance.implementations import FEATURES
+
+        if self.settings.cluster == "existing":
+            named = frozenset({"fake-nodes", "edits-nodes"}) if self.settings.fake_nodes else frozenset[str]()
+            return Here(frozenset(FEATURES), named)
+        line = self._line()
+        kueue = None if self.settings.kueue_from else line.kueue
+        return Here(frozenset(FEATURES), LocalCluster.capabilities, kueue, None if self.settings.lws_from else line.lws)
+
+    def _line(self) -> Any:
+        from conformance.components.lines import choose
+
+        return choose(self.settings.kueue_version, self.settings.lws_version)
+
+    def start(self, broken: Callable[[str], None]) -> None:
+        """Provide the components, bring up the cluster, put the implementation on it."""
+        chosen = self.settings
+        if chosen.reuse:
+            self._attach()
+        else:
+            self._open()
+        if chosen.reuse:
+            self.cluster.start()
+        else:
+            self.cluster.start(lambda: self.implementation.put_on(self.cluster))
+        self._started = True
+        self.cluster.on_broken(broken)
+
+    def _attach(self) -> None:
+        from conformance.clusters.standing import attach
+        from conformance.implementations import open_implementation
+
+        self.cluster = attach()
+        self.implementation = open_implementation("installed")
+
+    def _open(self) -> None:
+        from conformance.clusters import open_cluster
+        from conformance.components import provide
+        from conformance.implementations import open_implementation
+
+        chosen = self.settings
+        if chosen.cluster == "local":
+            self._components = provide(
+                self._line(),
+                kueue_from=chosen.kueue_from,
+                lws_from=chosen.lws_from,
+                store=chosen.store,
+                say=self._say,
+            )
+        self.implementation = open_implementation(
+            chosen.implementation, components=self._components, config=chosen.kueue_config
+        )
+        self.cluster = open_cluster(
+            chosen.cluster,
+            components=self._components,
+            deadlines=self.deadlines,
+            kubeconfig=chosen.kubeconfig,
+            fake_nodes=chosen.fake_nodes,
+            port=chosen.port,
+            keep=chosen.keep,
+        )
+
+    def stop(self, *, failed: bool) -> None:
+        """Stop what was started; a second call does nothing."""
+        if self._started:
+            self._started = False
+            self.cluster.stop(failed=failed)
+
+    def client(self, role: str) -> Kube:
+        """A client whose requests the audit log can tell from those of our others."""
+        agent = f"kueue-lws-conformance/{role}"
+        return Kube(self.cluster.kubeconfig, agent, timeout=self.deadlines["request"])
+
+    def labels(self, run: str) -> dict[str, str]:
+        return {RUN_LABEL: run}
+
+    def stories_at_once(self) -> int:
+        """Six per core: more only wait for the API server, fewer leave it idle between their waits."""
+        return 6 * (os.cpu_count() or 1)
+
+    def clean_run(self, run: str, seconds: float) -> list[str]:
+        """Remove what carries the run's label; what could not be removed."""
+        from conformance.world.cleaning import sweep
+
+        try:
+            return sweep(self.client("clean-up"), f"{RUN_LABEL}={run}", seconds=seconds)
+        except HarnessError as error:
+            return [str(error)]
+
+    @property
+    def audit_log(self) -> Path | None:
+        """The API server's audit log, where it is ours."""
+        folder = getattr(getattr(self, "cluster", None), "folder", None)
+        return folder / "audit.log" if folder is not None else None
+
+    def deviation(self, name: str) -> model.Deviation | None:
+        from conformance.implementations.deviations import listed
+
+        return listed(self.implementation.name, self.implementation.version, name)
+
+    def describe_cluster(self) -> Mapping[str, Any]:
+        found = self.cluster.describe()
+        parts = {
+            name: part if isinstance(part, str) else " ".join(str(v) for v in part.values())
+            for name, part in found["components"].items()
+        }
+        return found | {"components": parts}
+
+    def describe_implementation(self) -> Mapping[str, Any]:
+        found = self.implementation
+        return {
+            "name": found.name,
+            "version": found.version,
+            "source": found.source,
+            "features": sorted(found.features),
+            "config": found.config,
+        }
+
+
+def commit_of_checkout() -> str | None:
+    """The commit of the checkout that the suite runs from; None when it is installed elsewhere."""
+    folder = Path(__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

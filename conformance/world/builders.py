@@ -1,0 +1,175 @@
+"""Complete, readable objects for stories: LeaderWorkerSets, queues, flavors, topologies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from conformance import manifest_files
+from conformance.names import (
+    BLOCK,
+    CANARY_TAINT,
+    GPU,
+    HOLD_NOT_READY,
+    HOSTNAME,
+    KUEUE,
+    PODSET_GROUP_NAME,
+    PRIORITY_CLASS,
+    QUEUE_NAME,
+    RACK,
+    REQUIRED_TOPOLOGY,
+    TENANT_LABEL,
+)
+from conformance.trace.records import Object
+from conformance.world.requests import Requests
+
+IMAGE = "registry.k8s.io/pause:3.10"
+"""Never pulled on fake nodes; a real image, so that the same objects run on real kubelets."""
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """A LeaderWorkerSet as a story writes it: the object, and what one of its groups asks for."""
+
+    object: Object
+    group: Requests
+
+    @property
+    def name(self) -> str:
+        return str(self.object["metadata"]["name"])
+
+    def but(self, **metadata: dict[str, str] | None) -> SetSpec:
+        """The same with other `labels` or `annotations` on the LeaderWorkerSet; None removes them."""
+        changed = {key: val for key, val in (self.object["metadata"] | metadata).items() if val is not None}
+        return replace(self, object=self.object | {"metadata": changed})
+
+    def held_not_ready(self) -> SetSpec:
+        """The same with leaders that run but do not become Ready until the story releases them (our KWOK stage)."""
+        spec = self.object["spec"]
+        leader = spec["leaderWorkerTemplate"]["leaderTemplate"]
+        metadata = leader.get("metadata") or {}
+        held = leader | {"metadata": metadata | {"annotations": (metadata.get("annotations") or {}) | {HOLD_NOT_READY: "true"}}}
+        template = spec["leaderWorkerTemplate"] | {"leaderTemplate": held}
+        return replace(self, object=self.object | {"spec": spec | {"leaderWorkerTemplate": template}})
+
+
+def leader_worker_set(
+    name: str = "lws",
+    *,
+    replicas: int | None = 1,
+    size: int = 3,
+    leader: Requests | None = Requests(cpu=100),
+    worker: Requests = Requests(cpu=200),
+    queue: str | None = "user-queue",
+    startup: str = "LeaderCreated",
+    required: str | None = None,
+    priority_class: str | None = None,
+    on_tenant: str | None = None,
+    canary: bool = False,
+) -> SetSpec:
+    """A LeaderWorkerSet; with `leader=None` it has no leader template, and the leader pod uses the worker's.
+
+    `required` names a topology level: both templates then ask for it, joined in one podset group. `on_tenant` puts the
+    tenant's node selector and toleration on the pods, for sets that no flavor sends there.
+    """
+    annotations = {REQUIRED_TOPOLOGY: required} | ({PODSET_GROUP_NAME: "lws-group"} if leader else {}) if required else {}
+    placing = _placing(on_tenant, canary)
+    template: dict[str, Any] = {"size": size, "workerTemplate": _template("worker", worker, annotations, placing)}
+    group = worker * size
+    if leader is not None:
+        template["leaderTemplate"] = _template("leader", leader, annotations, placing)
+        group = leader + worker * (size - 1)
+    labels = ({QUEUE_NAME: queue} if queue else {}) | ({PRIORITY_CLASS: priority_class} if priority_class else {})
+    spec: dict[str, Any] = {"startupPolicy": startup, "leaderWorkerTemplate": template}
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return SetSpec(
+        {
+            "apiVersion": "leaderworkerset.x-k8s.io/v1",
+            "kind": "LeaderWorkerSet",
+            "metadata": {"name": name, "labels": labels},
+            "spec": spec,
+        },
+        group,
+    )
+
+
+def _placing(tenant: str | None, canary: bool) -> dict[str, Any]:
+    if tenant is None:
+        return {}
+    tolerations = [{"key": TENANT_LABEL, "operator": "Equal", "value": tenant, "effect": "NoSchedule"}]
+    selector = {TENANT_LABEL: tenant}
+    if canary:
+        tolerations.append({"key": CANARY_TAINT, "operator": "Equal", "value": tenant, "effect": "NoSchedule"})
+        selector[HOSTNAME] = f"{tenant}-canary"
+    return {"nodeSelector": selector, "tolerations": tolerations}
+
+
+def _template(role: str, requests: Requests, annotations: dict[str, str], placing: dict[str, Any]) -> Object:
+    amounts: dict[str, Any] = {"requests": requests.quantities()}
+    if requests.gpu:
+        # Extended resources cannot be overcommitted: the API server demands a limit equal to the request.
+        amounts["limits"] = {GPU: str(requests.gpu)}
+    container = {"name": role, "image": IMAGE, "resources": amounts}
+    metadata = {"metadata": {"annotations": annotations}} if annotations else {}
+    return metadata | {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1} | placing}
+
+
+def sample(file: str, group: Requests) -> SetSpec:
+    """One of the page's samples, from `manifests/`, unchanged. `group` is what one of its groups asks for."""
+    return SetSpec(manifest_files.read(file)[0], group)
+
+
+def flavor(tenant: str, labels: dict[str, str], topology: str | None) -> Object:
+    """The tenant's ResourceFlavor: leads to its nodes alone, and tolerates their taint."""
+    spec: dict[str, Any] = {
+        "nodeLabels": {TENANT_LABEL: tenant},
+        "tolerations": [{"key": TENANT_LABEL, "operator": "Equal", "value": tenant, "effect": "NoSchedule"}],
+    }
+    if topology:
+        spec["topologyName"] = topology
+    return _kueue("ResourceFlavor", tenant, labels, spec)
+
+
+def topology(tenant: str, labels: dict[str, str]) -> Object:
+    """Blocks, racks, hosts."""
+    return _kueue("Topology", tenant, labels, {"levels": [{"nodeLabel": level} for level in (BLOCK, RACK, HOSTNAME)]})
+
+
+def cluster_queue(name: str, tenant: str, labels: dict[str, str], nominal: Requests, covers: tuple[str, ...]) -> Object:
+    """A ClusterQueue of the tenant's flavor, for its namespace alone, without preemption."""
+    spec = {
+        "namespaceSelector": {"matchLabels": {TENANT_LABEL: tenant}},
+        "queueingStrategy": "BestEffortFIFO",
+        "resourceGroups": [resource_group(tenant, nominal, covers)],
+    }
+    return _kueue("ClusterQueue", name, labels, spec)
+
+
+def resource_group(flavor_name: str, nominal: Requests, covers: tuple[str, ...]) -> Object:
+    """The part of a ClusterQueue that holds its quota: one flavor, the resources it covers."""
+    amounts = nominal.quantities()
+    quotas = [{"name": resource, "nominalQuota": amounts.get(resource, "0")} for resource in covers]
+    return {"coveredResources": list(covers), "flavors": [{"name": flavor_name, "resources": quotas}]}
+
+
+def local_queue(name: str, tenant: str, queue: str, labels: dict[str, str]) -> Object:
+    """A LocalQueue in the tenant's namespace."""
+    made = _kueue("LocalQueue", name, labels, {"clusterQueue": queue})
+    made["metadata"]["namespace"] = tenant
+    return made
+
+
+def priority_class(name: str, value: int, labels: dict[str, str]) -> Object:
+    """A WorkloadPriorityClass."""
+    return {
+        "apiVersion": f"{KUEUE}/v1beta2",
+        "kind": "WorkloadPriorityClass",
+        "metadata": {"name": name, "labels": labels},
+        "value": value,
+        "description": "of the conformance suite's canaries: lower than everything else",
+    }
+
+
+def _kueue(kind: str, name: str, labels: dict[str, str], spec: dict[str, Any]) -> Object:
+    return {"apiVersion": f"{KUEUE}/v1beta2", "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": spec}

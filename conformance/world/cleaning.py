@@ -1,0 +1,128 @@
+"""Ending a tenant: its objects gone, its quota back to zero, verified on the trace, within a deadline.
+
+LeaderWorkerSets go first and the queues only once their usage is zero again, because that is what invariant I8 judges.
+Namespaces are removed only where the cluster outlives the run: their controller makes about a hundred requests for each,
+which on a cluster that is thrown away a moment later would only slow the stories that are still being told.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from conformance.errors import HarnessError
+from conformance.expectations.queues import released
+from conformance.expectations.sets import gone
+from conformance.expectations.subjects import OfQueue, OfSet
+from conformance.kube import ApiError, Kube
+from conformance.names import TENANT_LABEL
+from conformance.trace.fence import fence
+from conformance.trace.history import View
+
+if TYPE_CHECKING:
+    from conformance.world.tenant import Tenant
+
+QUEUES = ("LocalQueue", "ClusterQueue", "ResourceFlavor", "Topology", "Node")
+
+
+def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
+    """End the tenant and write its second fence.
+
+    On a cluster of ours, what is still there at the deadline stays in the history (so that I8 sees it) and is then freed
+    of its finalizers; elsewhere it is a HarnessError with the list.
+    """
+    view = tenant.feed.view
+    sets = [lws["metadata"]["name"] for lws in view.all("LeaderWorkerSet")]
+    queues = [queue["metadata"]["name"] for queue in view.all("ClusterQueue")]
+    for name in sets:
+        _delete(tenant, "LeaderWorkerSet", name)
+    try:
+        tenant.wait_for("all LeaderWorkerSets of the story are gone", lambda v: _sets_gone(v, sets) or None, "cleanup")
+        tenant.wait_for("the quota is back to zero", lambda v: _released(v, queues) or None, "cleanup")
+        for kind in QUEUES:
+            for obj in tenant.feed.view.all(kind):
+                _delete(tenant, kind, obj["metadata"]["name"])
+        tenant.wait_for("queues and nodes are gone", lambda v: not any(v.all(kind) for kind in QUEUES) or None, "cleanup")
+        _fence(tenant)
+    except HarnessError as error:
+        _fence(tenant)
+        left = remaining(tenant.feed.view)
+        if not owned:
+            raise HarnessError(f"{error}; still there: {', '.join(left)}") from error
+        tenant.finding("cleanup", f"{error}; freed of finalizers by the suite: {', '.join(left)}", "clean-up")
+        _release(tenant)
+    if not keep_namespace:
+        delete_namespace(tenant.ground.kube, tenant.name)
+
+
+def _fence(tenant: Tenant) -> None:
+    ground = tenant.ground
+    fence(ground.kube, ground.recorder, tenant.feed, tenant.name, tenant.story.name, "cleaned", ground.deadlines["fence"], ground.alive)
+
+
+def _sets_gone(view: View, names: list[str]) -> bool:
+    return all(gone.holds(OfSet(name), view) for name in names) and not view.all("Workload")
+
+
+def _released(view: View, names: list[str]) -> bool:
+    return all(released.holds(OfQueue("ClusterQueue", name), view) for name in names)
+
+
+def _delete(tenant: Tenant, kind: str, name: str) -> None:
+    try:
+        tenant.delete(kind, name, namespaced=kind in ("LeaderWorkerSet", "LocalQueue"))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def remaining(view: View) -> list[str]:
+    """What a tenant still has, as `Kind name`."""
+    kinds = ("LeaderWorkerSet", "Workload", "Pod", *QUEUES)
+    return [f"{kind} {obj['metadata']['name']}" for kind in kinds for obj in view.all(kind)]
+
+
+def _release(tenant: Tenant) -> None:
+    for kind in ("Workload", "Pod", "LocalQueue", "ClusterQueue", "ResourceFlavor", "Topology", "Node"):
+        for obj in tenant.feed.view.all(kind):
+            meta = obj["metadata"]
+            try:
+                tenant.ground.kube.patch(kind, meta["name"], meta.get("namespace"), {"metadata": {"finalizers": None}})
+                tenant.ground.kube.delete(kind, meta["name"], meta.get("namespace"))
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+
+
+def delete_namespace(kube: Kube, name: str) -> None:
+    """Ask for a namespace to go; its end is awaited once for all at the end of the run."""
+    try:
+        kube.delete("Namespace", name)
+    except ApiError as error:
+        if error.status not in (404, 409):
+            raise
+
+
+def await_namespaces(kube: Kube, run_selector: str, seconds: float) -> list[str]:
+    """Wait until no namespace with these labels is left; the names that are still there at the deadline."""
+    end = time.monotonic() + seconds
+    while True:
+        left = [item["metadata"]["name"] for item in kube.list("Namespace", labelSelector=run_selector)["items"]]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.5)  # Namespaces are not recorded: their end is the harness's own affair, and no verdict.
+
+
+def sweep(kube: Kube, selector: str = TENANT_LABEL, *, seconds: float) -> list[str]:
+    """Remove everything that carries our labels, whatever run left it (`clean`). Returns what could not be removed."""
+    names = [item["metadata"]["name"] for item in kube.list("Namespace", labelSelector=selector)["items"]]
+    for name in names:
+        kube.delete_all("LeaderWorkerSet", name)
+    for name in names:
+        delete_namespace(kube, name)
+    for kind in ("ClusterQueue", "ResourceFlavor", "Topology", "AdmissionCheck", "Node", "WorkloadPriorityClass"):
+        kube.delete_all(kind, labelSelector=selector)
+    left = [f"Namespace {name}" for name in await_namespaces(kube, selector, seconds)]
+    for kind in ("ClusterQueue", "ResourceFlavor", "Topology", "Node"):
+        left += [f"{kind} {item['metadata']['name']}" for item in kube.list(kind, labelSelector=selector)["items"]]
+    return left

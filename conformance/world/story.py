@@ -1,0 +1,80 @@
+"""What a suite file is made of: stories, and the claims that are judged on what they told.
+
+    @story(moments={"running": "ADM-01"})
+    def one_group(tenant: Tenant) -> None:
+        \"\"\"One sentence: what happens in this story.\"\"\"
+
+    @claim("UP-01", of=one_group)
+    def test_something(told: Told) -> None:
+        \"\"\"The published sentence of the claim.\"\"\"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from conformance.errors import UsageError
+
+if TYPE_CHECKING:
+    from conformance.world.tenant import Tenant
+
+F = TypeVar("F", bound=Callable[..., None])
+CLAIM = "__conformance_claim__"
+
+
+@dataclass(frozen=True)
+class Story:
+    """A story: it drives a tenant's world once and marks moments.
+
+    `moments` maps each promised moment, in the order in which the story reaches it, to the requirement it shows.
+    """
+
+    name: str
+    sentence: str
+    moments: Mapping[str, str]
+    body: Callable[[Tenant], None]
+    module: str
+    needs: frozenset[str]
+
+    def __hash__(self) -> int:
+        return hash((self.module, self.name))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One requirement, claimed of one or more stories."""
+
+    requirement: str
+    stories: tuple[Story, ...]
+
+
+def story(*, moments: Mapping[str, str] | None = None, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Tenant], None]], Story]:
+    """Declare a story. `needs` names cluster capabilities beyond those of its requirements."""
+
+    def declare(body: Callable[[Tenant], None]) -> Story:
+        if not body.__doc__:
+            raise UsageError(f"story {body.__name__} has no docstring; say in one sentence what happens in it")
+        sentence = " ".join(body.__doc__.split())
+        return Story(body.__name__, sentence, dict(moments or {}), body, body.__module__, frozenset(needs))
+
+    return declare
+
+
+def claim(requirement: str, *, of: Story | tuple[Story, ...]) -> Callable[[F], F]:
+    """Declare that a test function judges a requirement on what a story told."""
+
+    def declare(function: F) -> F:
+        if not function.__doc__:
+            raise UsageError(f"claim {function.__name__} has no docstring; write the sentence that it publishes")
+        setattr(function, CLAIM, Claim(requirement, of if isinstance(of, tuple) else (of,)))
+        return function
+
+    return declare
+
+
+def claim_of(function: Any) -> Claim | None:
+    """The claim that a function was declared as."""
+    found: Claim | None = getattr(function, CLAIM, None)
+    return found

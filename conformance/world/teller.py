@@ -1,0 +1,205 @@
+"""The teller: runs stories on tenants, several at once, and hands out what each has told.
+
+Stories start in collection order on daemon threads. A story is *told* when its first fence holds (or it broke) and its
+claims can be judged; its clean-up goes on behind it on other threads and ends with the second fence, after which its
+invariants can be judged. A cancel token is honoured by every wait.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from conformance.errors import Cancelled, HarnessError
+from conformance.kube import ApiError
+from conformance.trace.fence import fence
+from conformance.trace.history import History
+from conformance.trace.records import Stopped, StoryStarted
+from conformance.world.cleaning import clean
+from conformance.world.handles import WaitFailed
+from conformance.world.story import Story
+from conformance.world.storylog import StoryLog
+from conformance.world.tenant import Ground, Tenant
+
+
+@dataclass
+class Telling:
+    """One story being told: when it can be judged, and what went wrong with the harness, if anything."""
+
+    story: Story
+    told: threading.Event = field(default_factory=threading.Event)
+    cleaned: threading.Event = field(default_factory=threading.Event)
+    began: float | None = None
+    seconds: float = 0.0
+    problem: str | None = None
+    """A sentence, when the trace of this story cannot be trusted: the outcome of all its claims is then `error`."""
+    cleaning_problem: str | None = None
+
+
+class Teller:
+    """Tells stories. `cancel()` ends them; `finish()` waits for the clean-up."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        *,
+        logs: Path,
+        at_once: int,
+        keep_namespaces: bool,
+        manifests: bool = False,
+        changed: Callable[[Telling], None] = lambda telling: None,
+    ) -> None:
+        self.ground, self._logs = ground, logs
+        self._keep_namespaces, self._manifests, self._changed = keep_namespaces, manifests, changed
+        self._tellings: dict[str, Telling] = {}
+        self._to_tell: queue.Queue[Telling] = queue.Queue()
+        self._to_clean: queue.Queue[tuple[Telling, Tenant]] = queue.Queue()
+        self._histories: dict[tuple[str, str], History] = {}
+        self._lock = threading.Lock()
+        for number in range(at_once):
+            threading.Thread(target=self._tell_forever, name=f"teller-{number}", daemon=True).start()
+        for number in range(max(2, at_once // 2)):
+            threading.Thread(target=self._clean_forever, name=f"cleaner-{number}", daemon=True).start()
+
+    def tell(self, stories: Iterable[Story]) -> None:
+        """Queue stories, in this order; one that is queued already is not told twice."""
+        for story in stories:
+            with self._lock:
+                if story.name in self._tellings:
+                    continue
+                telling = self._tellings[story.name] = Telling(story)
+            self._to_tell.put(telling)
+
+    def telling(self, story: Story) -> Telling:
+        """The state of a story; queues it if nobody has (under xdist, stories start when a claim comes up)."""
+        self.tell([story])
+        return self._tellings[story.name]
+
+    def await_told(self, story: Story) -> Telling:
+        """Block until the story's claims can be judged. Raises Cancelled or HarnessError when they never will."""
+        return self._await(story, lambda telling: telling.told)
+
+    def await_cleaned(self, story: Story) -> Telling:
+        """Block until the story's invariants can be judged."""
+        return self._await(story, lambda telling: telling.cleaned)
+
+    def _await(self, story: Story, event: Callable[[Telling], threading.Event]) -> Telling:
+        telling = self.telling(story)
+        while not event(telling).wait(0.2):
+            self.ground.alive()
+        return telling
+
+    def history(self, story: Story, until: str = "told") -> History:
+        """What the story left in the trace, up to one of its fences."""
+        key = (story.name, until)
+        with self._lock:
+            if key not in self._histories:
+                records = self.ground.recorder.records_of(story.name, tenant_name(self.ground.run, story))
+                self._histories[key] = History(records, until=until)
+            return self._histories[key]
+
+    def active(self) -> list[str]:
+        """The names of the stories that are being told now."""
+        return [t.story.name for t in self._tellings.values() if t.began is not None and not t.told.is_set()]
+
+    def give_up_untold(self) -> None:
+        """Drop the stories that have not begun."""
+        while True:
+            try:
+                telling = self._to_tell.get_nowait()
+            except queue.Empty:
+                return
+            telling.problem = "the run ended before this story began"
+            telling.told.set()
+            telling.cleaned.set()
+
+    def finish(self, seconds: float) -> list[str]:
+        """Wait for the clean-up of everything told; the stories whose clean-up did not end."""
+        end = time.monotonic() + seconds
+        late: list[str] = []
+        for telling in list(self._tellings.values()):
+            if telling.began is not None and not telling.cleaned.wait(max(0.0, end - time.monotonic())):
+                late.append(telling.story.name)
+        return late
+
+    def _tell_forever(self) -> None:
+        while True:
+            telling = self._to_tell.get()
+            try:
+                self.ground.alive()
+                self._tell(telling)
+            except (Cancelled, HarnessError) as error:
+                telling.problem = telling.problem or str(error)
+                telling.told.set()
+                telling.cleaned.set()
+
+    def _tell(self, telling: Telling) -> None:
+        story, ground = telling.story, self.ground
+        telling.began = begun = time.monotonic()
+        name = tenant_name(ground.run, story)
+        log = StoryLog(self._logs / f"{story.name}.log", manifests=self._manifests)
+        tenant = Tenant(ground, story, name, log)
+        ground.recorder.write(StoryStarted(time.time(), story.name, name))
+        self._changed(telling)
+        try:
+            self._play(telling, tenant)
+        finally:
+            telling.seconds = time.monotonic() - begun
+            telling.told.set()
+            self._changed(telling)
+            self._to_clean.put((telling, tenant))
+
+    def _play(self, telling: Telling, tenant: Tenant) -> None:
+        """The body, then the fence. Whatever ends the body early is recorded; only a missing fence spoils everything."""
+        story, ground = telling.story, self.ground
+        try:
+            story.body(tenant)
+        except WaitFailed as failed:
+            outcome = "failed" if failed.promised else "inconclusive"
+            self._stop(tenant, outcome, failed.reason, failed.moment, failed.mismatches)
+        except Cancelled as error:
+            telling.problem = str(error)
+            return
+        except (HarnessError, ApiError) as error:
+            self._stop(tenant, "error", str(error))
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            self._stop(tenant, "error", f"{type(error).__name__} in {last.name}, line {last.lineno}: {error}")
+        try:
+            fence(ground.kube, ground.recorder, tenant.feed, tenant.name, story.name, "told", ground.deadlines["fence"], ground.alive)
+        except (HarnessError, ApiError, Cancelled) as error:
+            telling.problem = str(error)
+
+    def _stop(
+        self, tenant: Tenant, outcome: str, reason: str, moment: str | None = None, left: list[dict[str, str]] | None = None
+    ) -> None:
+        requirement = tenant.story.moments.get(moment or "") if outcome == "failed" else None
+        tenant.log.say(f"stopped: {outcome}: {reason}")
+        stopped = Stopped(time.time(), tenant.story.name, outcome, reason, moment, requirement, left or [])
+        self.ground.recorder.write(stopped)
+
+    def _clean_forever(self) -> None:
+        while True:
+            telling, tenant = self._to_clean.get()
+            try:
+                owned = "owns-cluster" in self.ground.capabilities
+                if tenant.opened:
+                    clean(tenant, keep_namespace=self._keep_namespaces, owned=owned)
+            except (HarnessError, ApiError, Cancelled) as error:
+                telling.cleaning_problem = str(error)
+                tenant.log.say(f"clean-up: {error}")
+            finally:
+                tenant.log.close()
+                telling.cleaned.set()
+                self._changed(telling)
+
+
+def tenant_name(run: str, story: Story) -> str:
+    """The tenant's name: unique per run and story, and short enough to be a label and a node name's prefix."""
+    slug = story.name.replace("_", "-")
+    return f"{run}-{slug}"[:50].rstrip("-")

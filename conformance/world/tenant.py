@@ -1,0 +1,276 @@
+"""A tenant: the part of the cluster that belongs to one story, and everything the story may do in it.
+
+Its own namespace, LocalQueues, ClusterQueues, ResourceFlavor, Topology and fake racks; nodes are labelled *and* tainted
+for it alone, so stories run side by side and never share quota or capacity. All objects carry the run, story and tenant
+labels. Nothing here sleeps or polls: every wait is on the trace.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from conformance.deadlines import Deadlines
+from conformance.errors import HarnessError
+from conformance.expectations.groups import tried
+from conformance.expectations.model import Expectation, Subject
+from conformance.kube import MERGE_PATCH, ApiError, Kube, Object
+from conformance.names import GPU, HOLD_NOT_READY, RUN_LABEL, STORY_LABEL, TENANT_LABEL
+from conformance.trace.history import View
+from conformance.trace.recorder import Recorder
+from conformance.trace.records import Edit, Finding, Moment
+from conformance.trace.waiting import Feed, WaitTimedOut
+from conformance.world import builders
+from conformance.world.builders import SetSpec
+from conformance.world.handles import GroupHandle, QueueHandle, SetHandle, WaitFailed, mismatches, queue_handle, set_handle
+from conformance.world.racks import CANARY_HOST, Host, racks
+from conformance.world.requests import CANARY, Quota, Requests, groups
+from conformance.world.story import Story
+from conformance.world.storylog import StoryLog
+
+S = TypeVar("S")
+ROOMY = "r1: h1 64000/16"
+"""The one host of a story that is about quota and not about places."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all tenants of a run share."""
+
+    kube: Kube
+    recorder: Recorder
+    deadlines: Deadlines
+    run: str
+    canary_class: str
+    capabilities: frozenset[str]
+    alive: Any
+    """Raises Cancelled or HarnessError when the run is over or the cluster broke."""
+
+
+class Tenant:
+    """The world of one story."""
+
+    def __init__(self, ground: Ground, story: Story, name: str, log: StoryLog) -> None:
+        self.ground, self.story, self.name, self.log = ground, story, name, log
+        self.labels = {RUN_LABEL: ground.run, STORY_LABEL: story.name, TENANT_LABEL: name}
+        self.feed: Feed = ground.recorder.follow(name)
+        self._queues: dict[str, str] = {}
+        self._group = Requests()
+        self._covers: tuple[str, ...] = ()
+        self._topology = False
+        self._canaries = 0
+        self.opened = False
+
+    # Setting up
+
+    def open(
+        self,
+        *,
+        quota: Quota | Mapping[str, Quota] = groups(1),
+        group: Requests = Requests(),
+        layout: str = ROOMY,
+        topology: bool = False,
+        covers: tuple[str, ...] | None = None,
+    ) -> None:
+        """Make the namespace, flavor, queues and racks.
+
+        `quota` is that of the one LocalQueue `user-queue`, or one per LocalQueue name (each with a ClusterQueue of its
+        own). `covers` names the resources with quota; by default cpu, and GPUs if the group or the quota has some.
+        """
+        by_queue = quota if isinstance(quota, Mapping) else {"user-queue": quota}
+        self._group, self._topology = group, topology
+        has_gpu = bool(group.gpu) or any(one.extra.gpu for one in by_queue.values())
+        self._covers = covers or (("cpu", GPU) if has_gpu else ("cpu",))
+        self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": self.labels}})
+        self._create_service_account()
+        if topology:
+            self._create(builders.topology(self.name, self.labels))
+        self._create(builders.flavor(self.name, self.labels, self.name if topology else None))
+        self.opened = True
+        for suffix, (local, amount) in zip(("", "-b", "-c", "-d"), by_queue.items(), strict=False):
+            queue = self.name + suffix
+            self._queues[local] = queue
+            nominal = amount.for_group(group)
+            self._create(builders.cluster_queue(queue, self.name, self.labels, nominal, self._covers))
+            self._create(builders.local_queue(local, self.name, queue, self.labels))
+        self.add_hosts(layout, canary_host=layout != ROOMY)
+
+    def _create_service_account(self) -> None:
+        """Pods cannot be created before the namespace's default ServiceAccount exists, and the controller that makes it
+        is no part of what is judged; so make it here, unless that controller was faster."""
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": self.name}}
+        try:
+            self.ground.kube.create(account)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+
+    def add_hosts(self, layout: str, *, canary_host: bool = False) -> None:
+        """Add fake nodes, and check that the cluster shows them exactly as they were laid out."""
+        hosts = racks(layout) + ([CANARY_HOST] if canary_host else [])
+        for host in hosts:
+            self._create(host.node(self.name, self.labels))
+        self.log.say(f"hosts: {layout}")
+        self.wait_for("every host is Ready with exactly its capacity", lambda view: self._as_laid_out(view, hosts) or None)
+
+    def _as_laid_out(self, view: View, hosts: list[Host]) -> bool:
+        for host in hosts:
+            node = view.get("Node", f"{self.name}-{host.name}")
+            if node is None:
+                return False
+            wanted = host.node(self.name, self.labels)["status"]["allocatable"]
+            found = node["status"].get("allocatable") or {}
+            differing = {key: found.get(key) for key, amount in wanted.items() if not _same(found.get(key), amount)}
+            if differing:
+                raise HarnessError(f"host {host.name} offers {differing} instead of {wanted}; the story needs exact capacity")
+        return True
+
+    # Acting
+
+    def create(self, spec: SetSpec, **world: Any) -> SetHandle:
+        """Create a LeaderWorkerSet; the first one also opens the world (arguments as for `open`)."""
+        if not self.opened:
+            self.open(**{"group": spec.group} | world)
+        made = spec.object | {"metadata": spec.object["metadata"] | {"namespace": self.name}}
+        self._create(made)
+        return set_handle(self, spec)
+
+    def set_quota(self, quota: Quota, queue: str = "user-queue") -> None:
+        """Change the nominal quota of the ClusterQueue behind a LocalQueue."""
+        nominal = quota.for_group(self._group)
+        spec = {"resourceGroups": [builders.resource_group(self.name, nominal, self._covers)]}
+        self.patch("ClusterQueue", self._queues[queue], {"spec": spec}, namespaced=False)
+
+    def cover(self, *resources: str) -> None:
+        """From the next `set_quota` on, the ClusterQueue has quota for exactly these resources."""
+        self._covers = resources
+
+    def release_pods(self, lws: SetHandle) -> None:
+        """Let the pods that `held_not_ready` holds become Ready."""
+        for pod in self.feed.view.pods_of_set(lws.spec.name):
+            self.patch("Pod", pod["metadata"]["name"], {"metadata": {"annotations": {HOLD_NOT_READY: None}}})
+
+    def deactivate(self, group: GroupHandle) -> None:
+        """Set `spec.active` of the group's Workload to false, which evicts the group for good."""
+        workload = group.subject.bind(self.feed.view).workload
+        if workload is None:
+            raise HarnessError(f"{group.subject.title} has no Workload to deactivate")
+        self.patch("Workload", workload["metadata"]["name"], {"spec": {"active": False}})
+
+    def canary(self, *, after: tuple[GroupHandle, ...], queue: str = "user-queue") -> GroupHandle:
+        """Create a one-pod group that the documented order tries only after the given groups were tried.
+
+        It has a lower WorkloadPriorityClass and is created once the Workloads and pods of those groups have been seen; so
+        when it runs, they have been tried. The quota must have `canary_room` for it.
+        """
+        for group in after:
+            group.reached(tried)
+        self._canaries += 1
+        spec = builders.leader_worker_set(
+            f"canary-{self._canaries}",
+            size=1,
+            leader=None,
+            worker=CANARY,
+            queue=queue,
+            priority_class=self.ground.canary_class,
+            on_tenant=self.name if self._topology else None,
+            canary=self._topology,
+        )
+        return self.create(spec).group(0)
+
+    def queue(self, name: str = "user-queue") -> QueueHandle:
+        """The ClusterQueue behind a LocalQueue."""
+        return queue_handle(self, "ClusterQueue", self._queues[name])
+
+    def local_queue(self, name: str = "user-queue") -> QueueHandle:
+        return queue_handle(self, "LocalQueue", name)
+
+    def patch(
+        self, kind: str, name: str, body: Any, *, content_type: str = MERGE_PATCH, namespaced: bool = True
+    ) -> None:
+        """Patch an object of the tenant."""
+        self.ground.alive()
+        answer = self.ground.kube.patch(kind, name, self.name if namespaced else None, body, content_type=content_type)
+        self._edited("patch", kind, answer)
+        self.log.manifest("patch", {"kind": kind, "name": name, "patch": body})
+
+    def delete(self, kind: str, name: str, *, namespaced: bool = True) -> None:
+        """Delete an object of the tenant in the background."""
+        self.ground.alive()
+        self.ground.kube.delete(kind, name, self.name if namespaced else None, propagationPolicy="Background")
+        self._write_edit("delete", kind, name, self.feed.latest)
+        self.log.say(f"delete {kind} {name}")
+
+    def next_second(self, count: int = 1) -> None:
+        """Wait until the API server's clock has moved on by whole seconds: only where a rule compares creation times."""
+        start = self._server_second()
+        while self._server_second() < start + count:
+            self.ground.alive()
+            time.sleep(0.1)
+
+    def _server_second(self) -> int:
+        probe = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"generateName": "clock-", "namespace": self.name}}
+        stamp = self.ground.kube.create(probe, dryRun="All")["metadata"]["creationTimestamp"]
+        return int(time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
+
+    def finding(self, kind: str, text: str, source: str) -> None:
+        """Record something worth telling that is no verdict."""
+        self.ground.recorder.write(Finding(time.time(), self.story.name, kind, text, source))
+
+    # Waiting
+
+    def wait(
+        self, subject: Subject[S], expectations: tuple[Expectation[S], ...], *, moment: str | None, promised: bool
+    ) -> None:
+        """Wait until all expectations hold of the subject in one state, and mark the moment."""
+        if promised and moment not in self.story.moments:
+            raise HarnessError(f"story {self.story.name} promises moment {moment!r} but does not declare it")
+        wanted = " and ".join(expectation.name for expectation in expectations)
+        begun = time.monotonic()
+        try:
+            self.feed.wait(
+                lambda view: all(expectation.holds(subject, view) for expectation in expectations) or None,
+                self.ground.deadlines["wait"],
+                self.ground.alive,
+            )
+        except WaitTimedOut:
+            seconds = self.ground.deadlines["wait"]
+            left = mismatches(subject, expectations, self.feed.view)
+            reason = f"{subject.title} was not {wanted} within {seconds:g} s"
+            raise WaitFailed(reason, moment=moment, promised=promised, mismatches=left) from None
+        waited = time.monotonic() - begun
+        self.log.say(f"{subject.title}: {wanted} after {waited:.2f} s" + (f" ({moment})" if moment else ""))
+        if moment is not None:
+            self._mark(moment, waited, wanted, subject.title)
+
+    def wait_for(self, what: str, test: Any, deadline: str = "wait") -> None:
+        """Wait for something of the harness's own; HarnessError if it does not come true."""
+        try:
+            self.feed.wait(test, self.ground.deadlines[deadline], self.ground.alive)
+        except WaitTimedOut:
+            raise HarnessError(f"not within {self.ground.deadlines[deadline]:g} s: {what}") from None
+
+    def _mark(self, name: str, waited: float, expectation: str, subject: str) -> None:
+        requirement = self.story.moments.get(name)
+        mark = Moment(time.time(), self.story.name, name, self.feed.reached, waited, requirement, expectation, subject)
+        self.ground.recorder.write(mark)
+
+    def _create(self, obj: Object) -> None:
+        self.ground.alive()
+        self._edited("create", obj["kind"], self.ground.kube.create(obj))
+        self.log.manifest("create", obj)
+
+    def _edited(self, verb: str, kind: str, answer: Object) -> None:
+        meta = answer["metadata"]
+        self._write_edit(verb, kind, meta["name"], int(meta.get("resourceVersion", 0)))
+
+    def _write_edit(self, verb: str, kind: str, name: str, revision: int) -> None:
+        self.ground.recorder.write(Edit(time.time(), self.story.name, verb, kind, self.name, name, revision))
+
+
+def _same(found: str | None, wanted: str) -> bool:
+    from conformance.trace.quota import parse_quantity
+
+    return found is not None and parse_quantity(found) == parse_quantity(wanted)
