@@ -30,8 +30,9 @@ def tried(group: Group) -> Iterator[Observation]:
     """The group's Workload and all pods that its start-up policy creates before admission exist."""
     lws = group.lws
     late = lws is not None and lws["spec"].get("startupPolicy") == "LeaderReady"
+    wanted, found = 1 if late else group.size, len(group.pods)
     yield seen(group.title, "Workload", "exists", "exists" if group.workload else "absent")
-    yield seen(group.title, "pods", 1 if late else group.size, len(group.pods))
+    yield seen(group.title, "pods", f"≥ {wanted}", found, found >= wanted)
 
 
 @expectation

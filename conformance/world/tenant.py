@@ -61,6 +61,8 @@ class Tenant:
         self._covers: tuple[str, ...] = ()
         self._topology = False
         self._canaries = 0
+        self._written: dict[str, int] = {}
+        """UID to revision of what the story wrote last: a wait looks only at states in which that has been seen."""
         self.opened = False
 
     # Setting up
@@ -231,7 +233,7 @@ class Tenant:
         begun = time.monotonic()
         try:
             self.feed.wait(
-                lambda view: all(expectation.holds(subject, view) for expectation in expectations) or None,
+                lambda view: self._sees_own_writes() and all(e.holds(subject, view) for e in expectations) or None,
                 self.ground.deadlines["wait"],
                 self.ground.alive,
             )
@@ -244,6 +246,9 @@ class Tenant:
         self.log.say(f"{subject.title}: {wanted} after {waited:.2f} s" + (f" ({moment})" if moment else ""))
         if moment is not None:
             self._mark(moment, waited, wanted, subject.title)
+
+    def _sees_own_writes(self) -> bool:
+        return all(self.feed.revision_of(uid) >= revision for uid, revision in self._written.items())
 
     def wait_for(self, what: str, test: Any, deadline: str = "wait") -> None:
         """Wait for something of the harness's own; HarnessError if it does not come true."""
@@ -264,6 +269,8 @@ class Tenant:
 
     def _edited(self, verb: str, kind: str, answer: Object) -> None:
         meta = answer["metadata"]
+        if kind in self.ground.recorder.kinds:
+            self._written[meta["uid"]] = int(meta["resourceVersion"])
         self._write_edit(verb, kind, meta["name"], int(meta.get("resourceVersion", 0)))
 
     def _write_edit(self, verb: str, kind: str, name: str, revision: int) -> None:
