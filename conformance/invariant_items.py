@@ -19,24 +19,35 @@ class InvariantViolated(AssertionError):
     """At least one invariant did not hold in at least one state."""
 
 
-def judge(item: pytest.Item, history: History, deviation: Callable[[str], model.Deviation | None]) -> None:
+Listed = Callable[[str], model.Deviation | None]
+"""The known deviation of an invariant, if one is listed."""
+
+
+def judge(item: pytest.Item, history: History, deviation: Listed) -> None:
     """Judge all invariants of a story; InvariantViolated names the violations that no listed deviation explains."""
-    story = item.stash[CLAIMED].story.name
+    lines = invariant_lines(item.stash[CLAIMED].story.name, history, deviation)
+    item.stash[INVARIANT_LINES] = lines
+    unexplained = [
+        f"{name}: {one.object} {one.observed}"
+        for line in lines
+        if isinstance(line, log.InvariantsLine)
+        for name, verdict in line.invariants.items()
+        for one in verdict.violations
+        if one.outcome is Outcome.FAILED
+    ]
+    if unexplained:
+        raise InvariantViolated("\n".join(unexplained))
+
+
+def invariant_lines(story: str, history: History, deviation: Listed) -> list[log.Line]:
+    """The lines that a told story leaves in the run's log: its invariants, moments, findings and latencies."""
     verdicts: dict[str, log.InvariantVerdict] = {}
-    unexplained: list[str] = []
     for judgement in judge_invariants(history):
         known = deviation(judgement.name)
         outcome = building.apply_deviation(Outcome.FAILED, known, date.today())
         shown = [_violation(story, one, outcome, known) for one in judgement.violations]
         verdicts[judgement.name] = log.InvariantVerdict(judged=judgement.judged, violations=shown, deviation=known)
-        if outcome is Outcome.FAILED:
-            unexplained += [f"{judgement.name}: {one.object} {one.observed}" for one in shown]
-    item.stash[INVARIANT_LINES] = [
-        log.InvariantsLine(story=story, invariants=verdicts),
-        *_story_lines(story, history, item),
-    ]
-    if unexplained:
-        raise InvariantViolated("\n".join(unexplained))
+    return [log.InvariantsLine(story=story, invariants=verdicts), *_story_lines(story, history)]
 
 
 def _violation(story: str, one: Violation, outcome: Outcome, known: model.Deviation | None) -> model.Violation:
@@ -50,7 +61,7 @@ def _violation(story: str, one: Violation, outcome: Outcome, known: model.Deviat
     )
 
 
-def _story_lines(story: str, history: History, item: pytest.Item) -> list[log.Line]:
+def _story_lines(story: str, history: History) -> list[log.Line]:
     stopped = history.stopped
     moments = [model.ReachedMoment(name=m.name, waited=round(m.waited, 3)) for m in history.moments.values()]
     last = max((fence.received for fence in history.fences.values()), default=0.0)

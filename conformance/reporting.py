@@ -11,7 +11,7 @@ import pytest
 from conformance.collecting import CLAIMED, Claimed
 from conformance.errors import HarnessError, UsageError
 from conformance.outcomes import Outcome
-from conformance.report import building, junit, log, model
+from conformance.report import building, junit, log
 from conformance.requirements import load
 from conformance.session import Session
 from conformance.verdicts import line_of
@@ -101,13 +101,18 @@ def describe(line: log.ClaimLine, claimed: Claimed) -> str:
     return "\n".join([f"{title}: {level} {claimed.sentence}", *shown, *evidence, again])
 
 
+def lines_of(report: pytest.TestReport) -> list[log.Line]:
+    """The log lines that a report carries."""
+    return [_decode(text.encode()) for text in getattr(report, LINES, ())]
+
+
 def record(session: Session, report: pytest.TestReport) -> None:
     """Append a report's lines to the run's log."""
     if session.log is None:
         return
-    for text in getattr(report, LINES, ()):
+    for line in lines_of(report):
         try:
-            session.log.append(_decode(text.encode()))
+            session.log.append(line)
         except HarnessError as error:
             session.problem = session.problem or str(error)
             session.cancel(str(error))
@@ -125,6 +130,3 @@ def write_results(session: Session) -> str | None:
         return str(error)
     session.result = result
     return None
-
-
-__all__ = ["INVARIANT_LINES", "describe", "model", "record", "settle_report", "write_results"]

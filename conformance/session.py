@@ -54,6 +54,9 @@ class Session:
         self._over: str | None = None
         self._broken: str | None = None
         self.log: log.RunLog | None = None
+        self.result: model.Result | None = None
+        self.teller_changed: Callable[[str, bool], None] = lambda story, told: None
+        """Told when a story begins (False) and when it can be judged (True), from any thread."""
 
     @property
     def short(self) -> str:
@@ -108,7 +111,12 @@ class Session:
             at_once=self.settings.stories_at_once or near.stories_at_once(),
             keep_namespaces=near.thrown_away,
             manifests=self.settings.show_manifests,
+            changed=lambda telling: self.teller_changed(telling.story.name, telling.told.is_set()),
         )
+
+    def seconds_of(self, story: str) -> float:
+        """How long a story took to tell."""
+        return self.teller.seconds_of(story)
 
     def cancel(self, reason: str) -> None:
         """End every wait: -x, --fail-fast, Ctrl-C."""
@@ -134,9 +142,9 @@ class Session:
             if hasattr(self, "teller"):
                 self._end_telling(interrupted)
         finally:
+            self._note_traffic()
             self.surroundings.stop(failed=self.failed or self._broken is not None)
             if self.log is not None:
-                self._note_traffic()
                 self.log.append(log.EndLine(finished=datetime.now(UTC), interrupted=interrupted))
                 self.log.close()
 

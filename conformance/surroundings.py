@@ -172,7 +172,8 @@ class Surroundings:
         return {
             "name": found.name,
             "version": found.version,
-            "source": found.source,
+            # Said only where it is not the released module of that version.
+            "source": found.source if self.settings.kueue_from or found.name != "kueue" else None,
             "features": sorted(found.features),
             "config": found.config,
         }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from conformance.expectations.model import Observation, expectation, parametrized, seen, value
 from conformance.expectations.subjects import Group
-from conformance.names import ADMISSION_GATE, KUEUE, TOPOLOGY_GATE
+from conformance.names import ADMISSION_GATE, KUEUE, REVISION, TOPOLOGY_GATE
 from conformance.trace.history import annotations, condition, gates, is_true, labels
 from conformance.trace.records import Object
 
@@ -123,7 +123,7 @@ def complete(group: Group) -> Iterator[Observation]:
 def ready(group: Group) -> Iterator[Observation]:
     """The group's Workload is Admitted, and all its pods exist and are Ready."""
     state = _status(group.workload, "Admitted") if group.workload else "no Workload"
-    yield seen(group.title, "Workload's status.conditions[Admitted]", "True", state)
+    yield seen(group.title, "Workload.status.conditions[Admitted]", "True", state)
     yield from complete.check(group)
 
 
@@ -215,30 +215,28 @@ def pod_uids(group: Group) -> dict[str, object]:
     return {f"Pod {pod['metadata']['name']}": pod["metadata"]["uid"] for pod in group.pods}
 
 
-@value("metadata.uid")
+@value("Workload.metadata.uid")
 def workload_uid(group: Group) -> dict[str, object]:
     """The identity of the group's Workload."""
-    return {f"Workload of {group.title}": group.workload["metadata"]["uid"]} if group.workload else {}
+    return {group.title: group.workload["metadata"]["uid"]} if group.workload else {}
 
 
-@value("metadata.name")
+@value("Workload.metadata.name")
 def workload_name(group: Group) -> dict[str, object]:
     """The name of the group's Workload."""
-    return {f"Workload of {group.title}": group.workload["metadata"]["name"]} if group.workload else {}
+    return {group.title: group.workload["metadata"]["name"]} if group.workload else {}
 
 
-@value("status.conditions[Admitted]")
+@value("Workload.status.conditions[Admitted]")
 def admission_time(group: Group) -> dict[str, object]:
     """Whether the group's Workload is Admitted, and since when."""
     if group.workload is None:
         return {}
     found = condition(group.workload, "Admitted") or {}
-    return {f"Workload of {group.title}": (found.get("status"), found.get("lastTransitionTime"))}
+    return {group.title: (found.get("status"), found.get("lastTransitionTime"))}
 
 
 @value("metadata.labels[template-revision-hash]")
 def pod_revisions(group: Group) -> dict[str, object]:
     """The template revision of each pod of the group."""
-    from conformance.names import REVISION
-
     return {f"Pod {pod['metadata']['name']}": labels(pod).get(REVISION) for pod in group.pods}

@@ -22,7 +22,7 @@ class Group:
 
     @property
     def title(self) -> str:
-        return f"group {self.index} of LeaderWorkerSet {self.view.tenant}/{self.set_name}"
+        return f"Group {self.view.tenant}/{self.set_name}-{self.index}"
 
     @property
     def lws(self) -> Object | None:

@@ -51,7 +51,7 @@ def test_exactly_as_many_groups_as_fit_are_admitted(told: Told) -> None:
 def test_each_group_is_gated_or_admitted_as_a_whole(told: Told) -> None:
     """Each group of a LeaderWorkerSet is either gated as a whole or admitted as a whole."""
     for index in range(3):
-        told.group(index, of="lws").always(atomic, since=created, through="canary-ran")
+        told.group(index, of="lws").always(atomic, since=created, until="canary-ran")
 
 
 @story(moments={"room": "ADM-06"})

@@ -103,6 +103,11 @@ class Teller:
                 self._histories[key] = History(records, until=until)
             return self._histories[key]
 
+    def seconds_of(self, story: str) -> float:
+        """How long a story took to tell; 0 while it is being told."""
+        telling = self._tellings.get(story)
+        return telling.seconds if telling is not None else 0.0
+
     def active(self) -> list[str]:
         """The names of the stories that are being told now."""
         return [t.story.name for t in self._tellings.values() if t.began is not None and not t.told.is_set()]

@@ -154,13 +154,6 @@ class Tenant:
         for pod in self.feed.view.pods_of_set(lws.spec.name):
             self.patch("Pod", pod["metadata"]["name"], {"metadata": {"annotations": {HOLD_NOT_READY: None}}})
 
-    def deactivate(self, group: GroupHandle) -> None:
-        """Set `spec.active` of the group's Workload to false, which evicts the group for good."""
-        workload = group.subject.bind(self.feed.view).workload
-        if workload is None:
-            raise HarnessError(f"{group.subject.title} has no Workload to deactivate")
-        self.patch("Workload", workload["metadata"]["name"], {"spec": {"active": False}})
-
     def canary(self, *, after: tuple[GroupHandle, ...], queue: str = "user-queue") -> GroupHandle:
         """Create a one-pod group that the documented order tries only after the given groups were tried.
 
