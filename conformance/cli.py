@@ -67,7 +67,7 @@ def _parameter(option: Option) -> inspect.Parameter:
 
 def _with_run_options(function: Any) -> Any:
     """Give a command the options of the one table, so that it and pytest can never differ."""
-    own = [p for p in inspect.signature(function).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     function.__signature__ = inspect.Signature([*own, *map(_parameter, OPTIONS)])
     function.__annotations__ = {p.name: p.annotation for p in function.__signature__.parameters.values()}
     return function

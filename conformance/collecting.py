@@ -137,7 +137,6 @@ def _describe(item: pytest.Item, catalogue: Catalogue, here: Here, chosen: Selec
     record = catalogue[requirement] if requirement else None
     prospect = _prospect(record, story, here, chosen)
     item.stash[CLAIMED] = Claimed(story, record, sentence, moment, prospect)
-    item.add_marker(pytest.mark.xdist_group(story.name))
     words = {story.name} | ({record.id, record.area, record.feature, str(record.level)} if record else {"invariants"})
     item.extra_keyword_matches.update(words)
     if record is not None:

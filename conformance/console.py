@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
@@ -37,21 +38,37 @@ class ConsoleReporter:
         self._lock = threading.Lock()
         self._records = load()
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.session = session_of(session.config)
+        self.session.say = lambda text: self.console.print(text)
+        self.session.teller_changed = self._story_changed
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.problems.append(f"{report.nodeid} cannot be collected: {str(report.longrepr).strip().splitlines()[-1]}")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.session = session_of(session.config)
         for item in session.items:
             claimed = item.stash.get(CLAIMED, None)
             if claimed is not None and claimed.record is not None:
                 self._left[claimed.story.name] = self._left.get(claimed.story.name, 0) + 1
+        if not session.config.pluginmanager.has_plugin("conformance-controller"):
+            self._announce()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Every worker collects the same."""
+        from conformance.workers import story_of
+
+        if not self._left:
+            for story in (story_of(id_) for id_ in ids if not id_.endswith("::invariants")):
+                self._left[story] = self._left.get(story, 0) + 1
+            self._announce()
+
+    def _announce(self) -> None:
         claims = sum(self._left.values())
         what = f"{self.settings.implementation} on {self.settings.cluster}, profile {self.settings.profile}"
         self.console.print(f"{what}: {words.counted(len(self._left), 'story', 'stories')}, {words.counted(claims, 'claim')}")
-        self.session.say = lambda text: self.console.print(text)
-        self.session.teller_changed = self._story_changed
         self.live.start(claims, SECONDS_TO_START + SECONDS_PER_STORY * len(self._left))
 
     def _story_changed(self, name: str, told: bool) -> None:
@@ -80,7 +97,7 @@ class ConsoleReporter:
             self._story_complete(line.story)
 
     def _story_complete(self, story: str) -> None:
-        seconds = self.session.seconds_of(story) if self.session is not None else 0.0
+        seconds = self.session.seconds_of(story) if self.session is not None and hasattr(self.session, "teller") else 0.0
         terminal.print_story(self.console, story, seconds, self._outcomes[story])
 
     def _invariants(self, line: log.InvariantsLine) -> None:

@@ -46,18 +46,34 @@ def settings_of(config: pytest.Config) -> Settings:
 def pytest_configure(config: pytest.Config) -> None:
     for level in ("must", "should", "strict"):
         config.addinivalue_line("markers", f"{level}: claims of requirements of this level")
-    config.addinivalue_line("markers", "xdist_group(name): items that one worker runs")
     if config.getoption("conformance_cluster") is None:
         return
-    from conformance.session import SESSION, Session
+    from conformance.session import SESSION
 
     try:
-        session = Session(settings_of(config), _command(config))
+        session = _session(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[SESSION] = session
     config.pluginmanager.import_plugin("conformance.fixtures")
     config.pluginmanager.register(Conduct(session), "conformance-conduct")
+
+
+def _session(config: pytest.Config) -> Session:
+    from conformance.session import Session
+
+    settings = settings_of(config)
+    given = getattr(config, "workerinput", None)
+    if given is not None:
+        from conformance.workers import FOLDER, WorkerSession
+
+        return WorkerSession(settings, Path(given[FOLDER]), given["workerid"])
+    session = Session(settings, _command(config))
+    if config.getoption("numprocesses", None):
+        from conformance.workers import Controller
+
+        config.pluginmanager.register(Controller(session), "conformance-controller")
+    return session
 
 
 def _command(config: pytest.Config) -> str:
@@ -85,7 +101,8 @@ class Conduct:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    @pytest.hookimpl(trylast=True)
+    # First of all, since -k looks for the requirement ids that are given to the items here.
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         from conformance.collecting import arrange
         from conformance.requirements import load
@@ -100,12 +117,13 @@ class Conduct:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        from conformance.collecting import stories_in_order
+        from conformance.workers import take_back
 
-        if session.config.option.collectonly or not session.items or session.testsfailed:
+        controls = session.config.pluginmanager.has_plugin("conformance-controller")
+        if session.config.option.collectonly or session.testsfailed or not (session.items or controls):
             return (yield)
         try:
-            self.session.begin(stories_in_order(session.items))
+            self._begin(session, controls)
         except (UsageError, HarnessError) as error:
             self.session.problem = str(error)
             pytest.exit(str(error), returncode=2)
@@ -120,6 +138,23 @@ class Conduct:
         finally:
             self.session.cancel("the run is being ended")
             self.session.end(interrupted=interrupted)
+            if controls:
+                take_back(self.session.folder)
+
+    def _begin(self, session: pytest.Session, controls: bool) -> None:
+        from conformance.collecting import stories_in_order
+        from conformance.workers import hand_over, tell_broken
+
+        if not controls:
+            self.session.begin(stories_in_order(session.items))
+            return
+        self.session.on_broken = lambda message: tell_broken(self.session.folder, message)
+        try:
+            self.session.begin([], for_workers=True)
+            hand_over(self.session)
+        except (UsageError, HarnessError) as error:
+            tell_broken(self.session.folder, str(error))
+            raise
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -19,6 +19,7 @@ from conformance.collecting import CLAIMED, InvariantsItem, PromisedItem
 from conformance.deadlines import Deadlines
 from conformance.errors import Cancelled, HarnessError
 from conformance.expectations.judging import Told
+from conformance.names import RUN_LABEL
 from conformance.report import log, model
 from conformance.requirements import Here
 from conformance.settings import Settings
@@ -51,6 +52,7 @@ class Session:
         self.failed = False
         self.problem: str | None = None
         """Why nothing could be judged, or why judging ended early."""
+        self.on_broken: Callable[[str], None] = lambda message: None
         self._over: str | None = None
         self._broken: str | None = None
         self.log: log.RunLog | None = None
@@ -69,8 +71,11 @@ class Session:
 
     # Set-up and end
 
-    def begin(self, stories: list[Story], lazily: bool = False) -> None:
-        """Bring everything up and begin to tell the stories. Raises UsageError or HarnessError, with nothing left running."""
+    def begin(self, stories: list[Story], *, for_workers: bool = False) -> None:
+        """Bring everything up and begin to tell the stories; `for_workers`: leave the telling to xdist's workers.
+
+        Raises UsageError or HarnessError, with nothing left running.
+        """
         self.log = log.RunLog(self.folder)
         self.began = True
         self.log.append(log.RunLine(suite=_suite(), run=self._run_facts()))
@@ -79,32 +84,37 @@ class Session:
             self.log.append(log.ClusterLine(cluster=msgspec.convert(self.describe_cluster(), model.Cluster)))
             told = model.Implementation(**self.describe_implementation())
             self.log.append(log.ImplementationLine(implementation=told))
-            self._begin_telling()
-            if not lazily:
+            self._make_canary_class()
+            if not for_workers:
+                self._begin_telling(self.folder / "trace.ndjson")
                 self.teller.tell(stories)
         except BaseException:
             self.failed = True
             self.surroundings.stop(failed=False)
             raise
 
-    def _begin_telling(self) -> None:
-        from conformance.trace.recorder import Recorder
+    def _make_canary_class(self) -> None:
         from conformance.world.builders import priority_class
+
+        made = priority_class(self._canary_class, -100, {RUN_LABEL: self.short})
+        self.surroundings.client("world").create(made)
+
+    @property
+    def _canary_class(self) -> str:
+        return f"{self.short}-canary"
+
+    def _begin_telling(self, trace: Path) -> None:
+        from conformance.trace.recorder import Recorder
         from conformance.world.teller import Teller
         from conformance.world.tenant import Ground
 
         near = self.surroundings
         kube = near.client("recorder")
         capabilities = near.cluster.capabilities
-        self.trace = self.folder / "trace.ndjson"
-        self.recorder = Recorder(
-            kube, self.trace, run=self.run_id, ordered="single-etcd" in capabilities, on_error=self._break
-        )
+        self.recorder = Recorder(kube, trace, run=self.run_id, ordered="single-etcd" in capabilities, on_error=self._break)
         self.recorder.start(self.deadlines["controllers"])
         world = near.client("world")
-        canaries = f"{self.short}-canary"
-        world.create(priority_class(canaries, -100, near.labels(self.short)))
-        ground = Ground(world, self.recorder, self.deadlines, self.short, canaries, capabilities, self.alive)
+        ground = Ground(world, self.recorder, self.deadlines, self.short, self._canary_class, capabilities, self.alive)
         self.teller = Teller(
             ground,
             logs=self.folder / "stories",
@@ -126,6 +136,7 @@ class Session:
 
     def _break(self, message: str) -> None:
         self._broken = self._broken or message
+        self.on_broken(message)
         if hasattr(self, "recorder"):
             self.recorder.wake()
 
@@ -140,7 +151,9 @@ class Session:
         """Stop everything, and close the log. Never raises because of the cluster."""
         try:
             if hasattr(self, "teller"):
-                self._end_telling(interrupted)
+                self._end_telling()
+            if self.began and not self.surroundings.thrown_away and self._broken is None:
+                self._leave_nothing()
         finally:
             self._note_traffic()
             self.surroundings.stop(failed=self.failed or self._broken is not None)
@@ -148,21 +161,25 @@ class Session:
                 self.log.append(log.EndLine(finished=datetime.now(UTC), interrupted=interrupted))
                 self.log.close()
 
-    def _end_telling(self, interrupted: bool) -> None:
-        """Clean up what is left. A cluster that is thrown away anyway needs none after an interruption."""
-        thrown_away = self.surroundings.thrown_away
+    def _end_telling(self) -> None:
+        """Stop telling; wait for the clean-up of what was told, unless the cluster is thrown away or broken anyway."""
         try:
-            if self._broken is None and not thrown_away:
+            if self._broken is None and not self.surroundings.thrown_away:
                 self._over = None
                 self.teller.give_up_untold()
                 late = self.teller.finish(2 * self.deadlines["cleanup"])
-                left = self.surroundings.clean_run(self.short, self.deadlines["cleanup"])
-                if late or left:
-                    self.say(f"not cleaned up: {', '.join([*late, *left])}; run `kueue-lws-conformance clean`")
+                if late:
+                    self.say(f"not cleaned up in time: {', '.join(late)}")
         finally:
             self._over = self._over or "the run is over"
             self.recorder.wake()
             self.recorder.stop()
+
+    def _leave_nothing(self) -> None:
+        """Remove what still carries the run's label, on a cluster that outlives the run."""
+        left = self.surroundings.clean_run(self.short, self.deadlines["cleanup"])
+        if left:
+            self.say(f"still on the cluster: {', '.join(left)}; run `kueue-lws-conformance clean`")
 
     # Judging
 

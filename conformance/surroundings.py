@@ -132,9 +132,6 @@ class Surroundings:
         agent = f"kueue-lws-conformance/{role}"
         return Kube(self.cluster.kubeconfig, agent, timeout=self.deadlines["request"])
 
-    def labels(self, run: str) -> dict[str, str]:
-        return {RUN_LABEL: run}
-
     def stories_at_once(self) -> int:
         """Six per core: more only wait for the API server, fewer leave it idle between their waits."""
         return 6 * (os.cpu_count() or 1)
