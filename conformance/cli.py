@@ -67,7 +67,11 @@ def _parameter(option: Option) -> inspect.Parameter:
 
 def _with_run_options(function: Any) -> Any:
     """Give a command the options of the one table, so that it and pytest can never differ."""
-    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    own = [
+        p
+        for p in inspect.signature(function, eval_str=True).parameters.values()
+        if p.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
     function.__signature__ = inspect.Signature([*own, *map(_parameter, OPTIONS)])
     function.__annotations__ = {p.name: p.annotation for p in function.__signature__.parameters.values()}
     return function
@@ -81,8 +85,12 @@ def _settings(given: dict[str, Any], config: Path | None = None) -> Settings:
 @_with_run_options
 def run(
     *,
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="a TOML file with the same keys")] = None,
-    expression: Annotated[str | None, typer.Option("-k", metavar="EXPRESSION", help=PYTEST_OPTIONS["expression"][1])] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="a TOML file with the same keys")
+    ] = None,
+    expression: Annotated[
+        str | None, typer.Option("-k", metavar="EXPRESSION", help=PYTEST_OPTIONS["expression"][1])
+    ] = None,
     marks: Annotated[str | None, typer.Option("-m", metavar="MARKS", help=PYTEST_OPTIONS["marks"][1])] = None,
     workers: Annotated[str | None, typer.Option("-n", metavar="WORKERS", help=PYTEST_OPTIONS["workers"][1])] = None,
     verbose: Annotated[bool, typer.Option("-v", help="one line for each claim")] = False,
@@ -91,7 +99,9 @@ def run(
     """Tell the stories on a cluster, judge the claims, and write the results."""
     from conformance.running import run_and_report
 
-    pytest_arguments = [part for flag, value in (("-k", expression), ("-m", marks), ("-n", workers)) if value for part in (flag, value)]
+    pytest_arguments = [
+        part for flag, value in (("-k", expression), ("-m", marks), ("-n", workers)) if value for part in (flag, value)
+    ]
     code = run_and_report(_settings(given, config), pytest_arguments, verbose=verbose, command=shlex.join(sys.argv))
     raise typer.Exit(code)
 
@@ -137,7 +147,9 @@ def doctor(
 
 @app.command()
 def clean(
-    kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="the cluster to clean; else that of `cluster up`")] = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the cluster to clean; else that of `cluster up`")
+    ] = None,
     run_name: Annotated[str | None, typer.Option("--run", metavar="RUN", help="only what this run left")] = None,
     slow: Annotated[float, typer.Option(metavar="FACTOR", help="multiply the deadline by this")] = 1.0,
 ) -> None:
@@ -160,14 +172,22 @@ def version() -> None:
 def cluster_up(
     kueue_version: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
     lws_version: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
-    kueue_config: Annotated[Path | None, typer.Option(metavar="FILE", help="merged over our Kueue configuration")] = None,
+    kueue_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="merged over our Kueue configuration")
+    ] = None,
     port: Annotated[int | None, typer.Option(metavar="PORT", help="of the API server; a free one if not given")] = None,
     store: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
 ) -> None:
     """Start a local cluster with LWS and Kueue, and leave it running."""
     from conformance.running import cluster_up as start
 
-    given = {"kueue_version": kueue_version, "lws_version": lws_version, "kueue_config": kueue_config, "port": port, "store": store}
+    given = {
+        "kueue_version": kueue_version,
+        "lws_version": lws_version,
+        "kueue_config": kueue_config,
+        "port": port,
+        "store": store,
+    }
     start(_settings(given))
 
 
@@ -199,14 +219,24 @@ def components_list(store: Annotated[Path | None, typer.Option(metavar="FOLDER")
 def components_build(
     kueue_version: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
     lws_version: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
-    kueue_from: Annotated[str | None, typer.Option(metavar="SOURCE", help="checkout, module version or BINARY:MANIFEST")] = None,
-    lws_from: Annotated[str | None, typer.Option(metavar="SOURCE", help="checkout, module version or BINARY:MANIFEST")] = None,
+    kueue_from: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="checkout, module version or BINARY:MANIFEST")
+    ] = None,
+    lws_from: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="checkout, module version or BINARY:MANIFEST")
+    ] = None,
     store: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
 ) -> None:
     """Build what a release line needs, without running anything."""
     from conformance.running import build_components
 
-    given = {"kueue_version": kueue_version, "lws_version": lws_version, "kueue_from": kueue_from, "lws_from": lws_from, "store": store}
+    given = {
+        "kueue_version": kueue_version,
+        "lws_version": lws_version,
+        "kueue_from": kueue_from,
+        "lws_from": lws_from,
+        "store": store,
+    }
     build_components(_settings(given))
 
 

@@ -1,6 +1,7 @@
 """From suite files to pytest items: stories become collectors, their promised moments and invariants items.
 
-Also decides which items run: what was not asked for is deselected, what cannot be judged here is skipped with its reason.
+Also decides which items run: what was not asked for is deselected, what cannot be judged here is skipped with its
+reason.
 Nothing is started here; `--collect-only` and `list` need no cluster.
 """
 
@@ -16,7 +17,7 @@ from conformance.errors import UsageError, nearest
 from conformance.requirements import Catalogue, Here, Prospect, Requirement, Selection, applies
 from conformance.world.story import Story, claim_of
 
-PROFILE_FLAG = "conformance"
+JUDGED = Prospect()
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Claimed:
     record: Requirement | None
     sentence: str
     moment: str | None = None
-    prospect: Prospect = Prospect()
+    prospect: Prospect = JUDGED
 
 
 CLAIMED = pytest.StashKey[Claimed]()
@@ -90,7 +91,14 @@ def make_item(collector: pytest.Collector, obj: object) -> StoryCollector | None
     return None
 
 
-def arrange(config: pytest.Config, items: list[pytest.Item], catalogue: Catalogue, here: Here, chosen: Selection, stories: tuple[str, ...]) -> None:
+def arrange(
+    config: pytest.Config,
+    items: list[pytest.Item],
+    catalogue: Catalogue,
+    here: Here,
+    chosen: Selection,
+    stories: tuple[str, ...],
+) -> None:
     """Look up every claim's record, deselect what was not asked for, mark what cannot be judged, put invariants last.
 
     Raises UsageError for a claim without a record, a record that says `claimed` and is not, and an unknown story.
@@ -101,11 +109,13 @@ def arrange(config: pytest.Config, items: list[pytest.Item], catalogue: Catalogu
     for name in stories:
         if name not in known:
             raise UsageError(f"unknown story {name!r}.{nearest(name, known)} `list stories` shows them all.")
-    kept, dropped = [], []
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
     for item in items:
         (kept if item not in ours or _wanted(item.stash[CLAIMED], stories) else dropped).append(item)
     told = {i.stash[CLAIMED].story for i in kept if CLAIMED in i.stash and _tells(i.stash[CLAIMED])}
-    final, empty = [], []
+    final: list[pytest.Item] = []
+    empty: list[pytest.Item] = []
     for item in kept:
         lonely = CLAIMED in item.stash and item.stash[CLAIMED].record is None and item.stash[CLAIMED].story not in told
         (empty if lonely else final).append(item)
@@ -128,7 +138,9 @@ def _describe(item: pytest.Item, catalogue: Catalogue, here: Here, chosen: Selec
     """Stash what an item judges; False for an item that is none of ours."""
     if isinstance(item, StoryItem):
         story, moment, requirement = item.story, item.moment, item.requirement
-        sentence = catalogue[requirement].sentence if requirement else "The invariants hold in every state of the story."
+        sentence = (
+            catalogue[requirement].sentence if requirement else "The invariants hold in every state of the story."
+        )
     elif isinstance(item, pytest.Function) and (declared := claim_of(item.function)) is not None:
         story, moment, requirement = _story_of(item), None, declared.requirement
         sentence = " ".join((item.function.__doc__ or "").split())
@@ -170,7 +182,11 @@ def suite_modules() -> set[str]:
     """The names of all modules of the suite."""
     from conformance import suites
 
-    return {f"{suites.__name__}.{module.name}" for module in pkgutil.iter_modules(suites.__path__) if module.name.startswith("test_")}
+    return {
+        f"{suites.__name__}.{module.name}"
+        for module in pkgutil.iter_modules(suites.__path__)
+        if module.name.startswith("test_")
+    }
 
 
 def _check_coverage(items: list[pytest.Item], catalogue: Catalogue) -> None:
@@ -180,9 +196,13 @@ def _check_coverage(items: list[pytest.Item], catalogue: Catalogue) -> None:
     claimed = {item.stash[CLAIMED].record.id for item in items if item.stash[CLAIMED].record}  # type: ignore[union-attr]
     for record in catalogue:
         if record.claimed and record.id not in claimed:
-            raise UsageError(f"requirement {record.id} says that it is claimed, but no item claims it; give the reason in its record")
+            raise UsageError(
+                f"requirement {record.id} says that it is claimed, but no item claims it; give the reason in its record"
+            )
         if not record.claimed and record.id in claimed:
-            raise UsageError(f"requirement {record.id} is claimed by an item, but its record says why it is not; correct the record")
+            raise UsageError(
+                f"requirement {record.id} is claimed by an item, but its record says why it is not; correct the record"
+            )
 
 
 def stories_in_order(items: list[pytest.Item]) -> list[Story]:

@@ -45,7 +45,9 @@ class ConsoleReporter:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self.problems.append(f"{report.nodeid} cannot be collected: {str(report.longrepr).strip().splitlines()[-1]}")
+            self.problems.append(
+                f"{report.nodeid} cannot be collected: {str(report.longrepr).strip().splitlines()[-1]}"
+            )
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
@@ -68,11 +70,13 @@ class ConsoleReporter:
     def _announce(self) -> None:
         claims = sum(self._left.values())
         what = f"{self.settings.implementation} on {self.settings.cluster}, profile {self.settings.profile}"
-        self.console.print(f"{what}: {words.counted(len(self._left), 'story', 'stories')}, {words.counted(claims, 'claim')}")
+        self.console.print(
+            f"{what}: {words.counted(len(self._left), 'story', 'stories')}, {words.counted(claims, 'claim')}"
+        )
         self.live.start(claims, SECONDS_TO_START + SECONDS_PER_STORY * len(self._left))
 
     def _story_changed(self, name: str, told: bool) -> None:
-        self.live.update(**({"told": name} if told else {"telling": name}))
+        self.live.update(told=name if told else None, telling=None if told else name)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for line in lines_of(report):
@@ -97,14 +101,18 @@ class ConsoleReporter:
             self._story_complete(line.story)
 
     def _story_complete(self, story: str) -> None:
-        seconds = self.session.seconds_of(story) if self.session is not None and hasattr(self.session, "teller") else 0.0
+        seconds = (
+            self.session.seconds_of(story) if self.session is not None and hasattr(self.session, "teller") else 0.0
+        )
         terminal.print_story(self.console, story, seconds, self._outcomes[story])
 
     def _invariants(self, line: log.InvariantsLine) -> None:
         for name, verdict in sorted(line.invariants.items()):
             for one in verdict.violations:
                 if one.outcome is Outcome.FAILED:
-                    self.console.print(f"FAILED  invariant {name} in story {line.story}: {one.object} {one.observed}", style="red")
+                    self.console.print(
+                        f"FAILED  invariant {name} in story {line.story}: {one.object} {one.observed}", style="red"
+                    )
 
     @property
     def command(self) -> str:
@@ -135,6 +143,12 @@ class ConsoleReporter:
             self.console.print(f"error: {problem}", style="bold red")
         assert session is not None
         terminal.print_report(
-            self.console, result, decision, self._records, results=session.folder, failures_in_full=False, command=self.command
+            self.console,
+            result,
+            decision,
+            self._records,
+            results=session.folder,
+            failures_in_full=False,
+            command=self.command,
         )
         return decision.code

@@ -12,7 +12,8 @@ from conformance.outcomes import Outcome
 from conformance.report import building, latencies, log, model
 from conformance.reporting import INVARIANT_LINES
 from conformance.trace.history import History
-from conformance.trace.invariants import Violation, judge_invariants
+from conformance.trace.invariants import judge_invariants
+from conformance.trace.verdicts import Violation
 
 
 class InvariantViolated(AssertionError):

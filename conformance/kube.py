@@ -44,15 +44,19 @@ class Kube:
     """
 
     def __init__(self, kubeconfig: Path, agent: str, *, timeout: float = 30.0, connections: int = 32) -> None:
-        from kubernetes import client, config  # type: ignore[import-untyped]
+        from kubernetes import client, config
 
         settings = client.Configuration()
         settings.connection_pool_maxsize = connections
         settings.retries = False
         try:
-            config.load_kube_config(str(kubeconfig), client_configuration=settings, persist_config=False)
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                str(kubeconfig), client_configuration=settings, persist_config=False
+            )
         except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
-            raise UsageError(f"cannot read kubeconfig {kubeconfig}: {error}; name a readable one with --kubeconfig") from error
+            raise UsageError(
+                f"cannot read kubeconfig {kubeconfig}: {error}; name a readable one with --kubeconfig"
+            ) from error
         self._api = client.ApiClient(settings)
         self._pool = self._api.rest_client.pool_manager
         self._agent = agent
@@ -60,7 +64,13 @@ class Kube:
         self.timeout = timeout
 
     def _send(
-        self, method: str, path: str, query: Mapping[str, Any] | None, body: bytes | None, content_type: str, timeout: Any
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: bytes | None,
+        content_type: str,
+        timeout: Any,
     ) -> Any:
         import urllib3
 

@@ -1,4 +1,4 @@
-"""What `list` prints: requirements, claims or stories, and what would happen to each with the given options, and why."""
+"""What `list` prints: requirements, claims or stories, and what would happen to each with these options."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def _stories(suite: Suite, here: Here, chosen: Selection, settings: Settings) ->
     table = _table("story", "here", "claims", "what happens")
     for story in suite.stories:
         prospects = [
-            _of_story(load()[claim.requirement], story.name, here, chosen, settings) for claim in suite.of_story(story.name)
+            _of_story(load()[claim.requirement], story.name, here, chosen, settings)
+            for claim in suite.of_story(story.name)
         ]
         judged = sum(prospect.judged for prospect in prospects)
         told = f"told for {judged} claims" if judged else "not told"

@@ -10,11 +10,11 @@ import shlex
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.errors import Cancelled, HarnessError, UsageError
+from conformance.errors import HarnessError, UsageError
 from conformance.settings import OPTIONS, Settings, settle
 
 if TYPE_CHECKING:
@@ -187,6 +187,3 @@ class Conduct:
     def pytest_report_header(self) -> str:
         chosen = self.session.settings
         return f"conformance: {chosen.implementation} on {chosen.cluster}, profile {chosen.profile}"
-
-
-

@@ -43,7 +43,9 @@ def lines(folder: Path) -> Iterator[log.Line]:
                 names += [line.story if isinstance(line, log.InvariantsLine) else line.name]
             case _:
                 yield line
-    yield from _verdicts(folder, list(dict.fromkeys(names)), {line.id for line in told if isinstance(line, log.ClaimLine)}, told)
+    yield from _verdicts(
+        folder, list(dict.fromkeys(names)), {line.id for line in told if isinstance(line, log.ClaimLine)}, told
+    )
 
 
 def _verdicts(folder: Path, stories: list[str], selected: set[str], told: list[log.Line]) -> Iterator[log.Line]:

@@ -1,4 +1,4 @@
-"""Between pytest's reports and the run's log: what an item became is settled where it ran, and recorded by the controller.
+"""Between pytest's reports and the run's log: an item's outcome is settled where it ran, recorded by the controller.
 
 A report carries its log lines as text, so that they cross from an xdist worker to the controller as they are.
 """
@@ -71,7 +71,7 @@ def _present(report: pytest.TestReport, line: log.ClaimLine, claimed: Claimed, v
         return
     outcome = building.apply_deviation(line.outcome, line.deviation, date.today())
     if outcome is Outcome.KNOWN_DEVIATION and line.deviation is not None:
-        report.outcome, report.wasxfail = "skipped", f"known deviation: {line.deviation.issue}"  # type: ignore[attr-defined]
+        report.outcome, report.wasxfail = "skipped", f"known deviation: {line.deviation.issue}"
         report.longrepr = None
     elif outcome is not Outcome.PASSED:
         report.outcome = "failed"

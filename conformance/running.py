@@ -120,7 +120,10 @@ def cluster_status() -> int:
 
 
 def _print_standing(found: Any) -> None:
-    print(f"cluster:     {found.implementation['name']} {found.implementation['version']}, Kubernetes {found.cluster['kubernetes']}")
+    print(
+        f"cluster:     {found.implementation['name']} {found.implementation['version']}, "
+        f"Kubernetes {found.cluster['kubernetes']}"
+    )
     print(f"kubeconfig:  export KUBECONFIG={found.kubeconfig}")
     print(f"kubectl:     {found.kubectl}")
     print(f"logs:        {found.folder}/logs")
@@ -167,7 +170,3 @@ def prune_components(everything: bool, store: Path | None) -> None:
     from conformance.components.inventory import prune
 
     print(f"freed {prune(everything=everything, store=store) / 1e6:.0f} MB")
-
-
-
-

@@ -111,7 +111,9 @@ class Session:
         near = self.surroundings
         kube = near.client("recorder")
         capabilities = near.cluster.capabilities
-        self.recorder = Recorder(kube, trace, run=self.run_id, ordered="single-etcd" in capabilities, on_error=self._break)
+        self.recorder = Recorder(
+            kube, trace, run=self.run_id, ordered="single-etcd" in capabilities, on_error=self._break
+        )
         self.recorder.start(self.deadlines["controllers"])
         world = near.client("world")
         ground = Ground(world, self.recorder, self.deadlines, self.short, self._canary_class, capabilities, self.alive)

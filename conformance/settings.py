@@ -7,8 +7,10 @@ then the default.
 
 from __future__ import annotations
 
+import math
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -52,8 +54,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("lws-version", "text", "release of LeaderWorkerSet to build and use", None, "VERSION"),
     Option("kueue-from", "text", "judge this Kueue instead: a checkout, a module version, or BINARY:MANIFEST", None,
            "SOURCE"),
-    Option("lws-from", "text", "use this LeaderWorkerSet instead: a checkout, a module version, or BINARY:MANIFEST", None,
-           "SOURCE"),
+    Option("lws-from", "text", "use this LeaderWorkerSet instead: a checkout, a module version, or BINARY:MANIFEST",
+           None, "SOURCE"),
     Option("kueue-config", "path", "a Kueue configuration file, merged over ours", None, "FILE"),
     Option("kubeconfig", "path", "kubeconfig of the existing cluster", None, "FILE"),
     Option("fake-nodes", "flag", "on an existing cluster: make fake nodes (KWOK must run there)", False),
@@ -109,29 +111,54 @@ class Settings:
 
     def skips(self) -> dict[str, str]:
         """Requirement id to reason."""
-        return dict(part.split("=", 1) for part in self.skip)
+        parts = (part.partition("=") for part in self.skip)
+        return {id_.strip(): reason.strip() for id_, _, reason in parts}
 
 
 def settle(given: Mapping[str, Any], *, file: Path | None = None, folder: Path | None = None) -> Settings:
-    """The settings from what was given on the command line (names without dashes in front; None means not given), a
-    file, and the section of `pyproject.toml` in `folder`. Raises UsageError for every key or value that is not right."""
-    layers = [given, _from_file(file) if file else {}, _from_pyproject((folder or Path.cwd()) / "pyproject.toml")]
-    values: dict[str, Any] = {}
-    for option in OPTIONS:
-        found = next((layer[option.name] for layer in layers if layer.get(option.name) not in (None, ())), option.default)
-        values[option.key] = _typed(option, found)
-    settings = Settings(**values)
+    """The settings from the command line, a file, and the section of `pyproject.toml` in `folder`.
+
+    `given` has the names without dashes in front; None and empty lists mean: not given. Raises UsageError for every key
+    or value that is not right.
+    """
+    layers = [
+        ("", given),
+        (f" in {file}", _from_file(file) if file else {}),
+        (f" in [tool.{SECTION}] of pyproject.toml", _from_pyproject((folder or Path.cwd()) / "pyproject.toml")),
+    ]
+    settings = Settings(**{option.key: _settled(option, layers) for option in OPTIONS})
     for part in settings.skip:
-        if "=" not in part or not part.split("=", 1)[1].strip():
-            raise UsageError(f"--skip {part}: a reason is missing; write --skip {part.split('=')[0]}=REASON")
+        id_, _, reason = part.partition("=")
+        if not id_.strip() or not reason.strip():
+            raise UsageError(f"--skip {part}: a reason is missing; write --skip {id_.strip() or 'ID'}=REASON")
     if settings.slow <= 0:
         raise UsageError(f"--slow {settings.slow:g}: the factor must be above 0; write for example --slow 3")
     return settings
 
 
+def _settled(option: Option, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> Any:
+    """The value of an option in the first layer that has one, in its type; else its default."""
+    for where, layer in layers:
+        found = layer.get(option.name)
+        if found is None or found in ((), []):
+            continue
+        value = _typed(option.type, found)
+        if value is None:
+            wanted = f"{_WANTED[option.type]} is wanted"
+            raise UsageError(f"{option.name} = {found!r}{where} is not right: {wanted}; `run --help` tells more")
+        if option.choices and value not in option.choices:
+            hint = nearest(value, list(option.choices))
+            raise UsageError(
+                f"unknown {option.name} {value!r}{where}.{hint} Choose one of: {', '.join(option.choices)}."
+            )
+        return value
+    return option.default
+
+
 def _from_file(path: Path) -> Mapping[str, Any]:
     content = _toml(path)
-    section = content.get("tool", {}).get(SECTION, content)
+    tools = content.get("tool")
+    section = tools.get(SECTION, content) if isinstance(tools, dict) else content
     return _known(section, str(path))
 
 
@@ -139,7 +166,7 @@ def _from_pyproject(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     section = _toml(path).get("tool", {}).get(SECTION, {})
-    return _known(section, f"[tool.{SECTION}] in {path.name}")
+    return _known(section, f"[tool.{SECTION}] of {path.name}")
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -151,37 +178,63 @@ def _toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML: {error}; correct it") from error
 
 
-def _known(section: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+def _known(section: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(section, dict):
+        raise UsageError(f"{where} is not a table of keys; write for example `slow = 3` under [tool.{SECTION}]")
     for key in section:
         if key not in BY_NAME:
-            raise UsageError(f"unknown key {key!r} in {where}.{nearest(key, list(BY_NAME))} `run --help` lists the keys.")
+            raise UsageError(
+                f"unknown key {key!r} in {where}.{nearest(key, list(BY_NAME))} `run --help` lists the keys."
+            )
     return section
 
 
-def _typed(option: Option, found: Any) -> Any:
-    if found is None:
-        return None
-    if option.choices and found not in option.choices:
-        hint = nearest(str(found), list(option.choices))
-        raise UsageError(f"unknown {option.name} {found!r}.{hint} Choose one of: {', '.join(option.choices)}.")
+_WANTED: Final[Mapping[Type, str]] = {
+    "text": "a text",
+    "number": "a number",
+    "count": "a whole number from 1 on",
+    "flag": "true or false",
+    "list": "a text or a list of texts",
+    "path": "a path",
+}
+
+
+def _typed(type_: Type, found: Any) -> Any:
+    """What a given value means; None if it is not of the type. On the command line numbers are given as text."""
+    match type_, found:
+        case "flag", bool():
+            return found
+        case "text", str():
+            return found
+        case "path", str() | Path():
+            return Path(os.path.expanduser(found))
+        case "list", str():
+            return (found,)
+        case "list", list() | tuple() if all(isinstance(part, str) for part in found):
+            return tuple(found)
+        case "number" | "count", bool():  # bool is an int to Python, but `slow = true` is a slip
+            return None
+        case "number", int() | float() | str():
+            return _number(found)
+        case "count", int() | str():
+            return _count(found)
+    return None
+
+
+def _number(found: float | str) -> float | None:
     try:
-        match option.type:
-            case "flag":
-                if not isinstance(found, bool):
-                    raise ValueError("true or false is wanted")
-                return found
-            case "number":
-                return float(found)
-            case "count":
-                return int(found)
-            case "path":
-                return Path(found).expanduser()
-            case "list":
-                return (found,) if isinstance(found, str) else tuple(str(part) for part in found)
-            case _:
-                return str(found)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{option.name} = {found!r} is not right: {error}; see `run --help`") from error
+        number = float(found)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _count(found: int | str) -> int | None:
+    try:
+        number = int(found)
+    except ValueError:
+        return None
+    return number if number >= 1 else None
 
 
 assert {field.name for field in fields(Settings)} == {option.key for option in OPTIONS}

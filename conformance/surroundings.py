@@ -182,7 +182,9 @@ def commit_of_checkout() -> str | None:
     if not (folder / ".git").exists():
         return None
     try:
-        found = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
+        found = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None

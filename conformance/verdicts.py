@@ -33,10 +33,14 @@ def judge_moment(claimed: Claimed, history: History) -> None:
         return
     stopped = history.stopped
     if stopped is None:
-        raise HarnessError(f"story {claimed.story.name} ended without reaching {claimed.moment!r}; its body must wait for it")
+        raise HarnessError(
+            f"story {claimed.story.name} ended without reaching {claimed.moment!r}; its body must wait for it"
+        )
     if stopped.moment == claimed.moment and stopped.outcome == "failed":
         raise PromiseBroken(stopped.reason)
-    raise Inconclusive(f"not reached, because the story stopped: {stopped.reason}", stopped.requirement or stopped.moment)
+    raise Inconclusive(
+        f"not reached, because the story stopped: {stopped.reason}", stopped.requirement or stopped.moment
+    )
 
 
 def outcome_of(error: BaseException | None, history: History | None) -> Outcome:
@@ -110,7 +114,9 @@ def _broken(history: History) -> dict[str, Any]:
     if stopped.mismatches:
         first = stopped.mismatches[0]
         facts |= {key: first[key] for key in ("expectation", "object", "field", "expected", "observed")}
-    others = [f"{m['object']} {m['field']}: expected {m['expected']}, observed {m['observed']}" for m in stopped.mismatches]
+    others = [
+        f"{m['object']} {m['field']}: expected {m['expected']}, observed {m['observed']}" for m in stopped.mismatches
+    ]
     facts["evidence"] = others + _timeline(history, "", 0, len(history))
     return facts
 

@@ -77,7 +77,7 @@ def take_back(folder: Path) -> None:
 
 
 class _Surroundings:
-    """A worker's view of what the controller brought up; with the methods of `surroundings.Surroundings` that it uses."""
+    """A worker's view of what the controller brought up: what it uses of `surroundings.Surroundings`."""
 
     audit_log = None
 
@@ -117,7 +117,7 @@ class WorkerSession(Session):
         super().__init__(settings, "", say=lambda text: None)
         self.folder, self.worker = folder, worker
 
-    def begin(self, stories: list[Story]) -> None:
+    def begin(self, stories: list[Story], *, for_workers: bool = False) -> None:
         """Wait for the controller's word, then begin to record. Raises HarnessError with the controller's sentence."""
         told = self._await_word()
         self.run_id = told.run_id
@@ -165,9 +165,9 @@ class Controller:
         xdist's own `loadgroup` finds the group in a suffix of the node id, which pytest 9.2 no longer lets it append
         (seen with xdist 3.8); a scheduler that asks the suite needs no suffix, and no person ever sees one.
         """
-        from xdist.scheduler import LoadScopeScheduling
+        from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-        class ByStory(LoadScopeScheduling):
+        class ByStory(LoadScopeScheduling):  # type: ignore[misc]
             def _split_scope(self, nodeid: str) -> str:
                 return story_of(nodeid)
 

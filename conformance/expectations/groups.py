@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from conformance.expectations.model import Observation, expectation, parametrized, seen, value
 from conformance.expectations.subjects import Group
 from conformance.names import ADMISSION_GATE, KUEUE, REVISION, TOPOLOGY_GATE
-from conformance.trace.history import annotations, condition, gates, is_true, labels
+from conformance.trace.history import annotations_of, condition, gates, is_true, labels
 from conformance.trace.records import Object
 
 OUR_GATES = (ADMISSION_GATE, TOPOLOGY_GATE)
@@ -55,7 +55,7 @@ def gated_until_admitted(group: Group) -> Iterator[Observation]:
 
 @expectation
 def pods_pending_on_gates(group: Group) -> Iterator[Observation]:
-    """Every pod that carries the admission gate is Pending, PodScheduled=False with reason SchedulingGated, and unbound."""
+    """Every pod with the admission gate is Pending, PodScheduled=False for reason SchedulingGated, and unbound."""
     for pod in group.pods:
         if ADMISSION_GATE in gates(pod):
             scheduled = condition(pod, "PodScheduled") or {}
@@ -170,7 +170,7 @@ def no_workload(group: Group) -> Iterator[Observation]:
 def untouched_by_kueue(group: Group) -> Iterator[Observation]:
     """No pod of the group carries a label, annotation or gate of Kueue's."""
     for pod in group.pods:
-        keys = sorted(key for key in (*labels(pod), *annotations(pod), *gates(pod)) if key.startswith(f"{KUEUE}/"))
+        keys = sorted(key for key in (*labels(pod), *annotations_of(pod), *gates(pod)) if key.startswith(f"{KUEUE}/"))
         yield seen(pod, "metadata and spec.schedulingGates", [], keys)
 
 

@@ -68,7 +68,7 @@ class ClaimFailed(AssertionError):
 
 
 class Inconclusive(Exception):
-    """The recorded history does not decide the claim. `cause` is the requirement or moment whose wait failed, if any."""
+    """The recorded history does not decide the claim. `cause` is the requirement or moment whose wait failed."""
 
     def __init__(self, reason: str, cause: str | None = None) -> None:
         super().__init__(reason)
@@ -143,7 +143,9 @@ class About(Generic[S]):
                     self._fail(expectation, window, view.position, observation)
         self._conclude(expectation, window, total)
 
-    def never(self, expectation: Expectation[S], *, since: Bound, until: Bound = END, through: str | None = None) -> None:
+    def never(
+        self, expectation: Expectation[S], *, since: Bound, until: Bound = END, through: str | None = None
+    ) -> None:
         """In no state from `since` to `until` does the expectation hold as a whole."""
         window = self._window(since, until, through)
         states = 0
@@ -176,7 +178,7 @@ class About(Generic[S]):
             self._note(f"keeps {value.name}", value.sentence, window, len(first or {}))
 
     def renews(self, *values: Value[S], since: str, at: str) -> None:
-        """Nothing of what the values read at `since` is still the same at the later moment `at`, and all of it is there."""
+        """Nothing of what the values read at `since` is the same at the later moment `at`, and all of it is there."""
         window = self._window(since, at, None)
         for value in values:
             before = value.read(self.subject.bind(self.told.history.at(window.since)))
@@ -190,7 +192,9 @@ class About(Generic[S]):
                     self._fail_value(value, f"renews {value.name}", window, window.until, shown)
             self._note(f"renews {value.name}", value.sentence, window, len(before))
 
-    def before(self, first: Expectation[S], then: Expectation[S], *, since: Bound = "", through: str | None = None) -> None:
+    def before(
+        self, first: Expectation[S], then: Expectation[S], *, since: Bound = "", through: str | None = None
+    ) -> None:
         """When `then` first holds, `first` already holds or held before."""
         window = self._window(since, END, through)
         held = False
@@ -213,7 +217,9 @@ class About(Generic[S]):
             end = len(history) if found is None else found - 1
         else:
             end = max(self.told.position(until), must_cover)
-        text = f"between {_name(since) or 'the beginning'} and {_name(until)}" if since != until else f"at {_name(since)}"
+        text = (
+            f"between {_name(since) or 'the beginning'} and {_name(until)}" if since != until else f"at {_name(since)}"
+        )
         if end < start:
             raise Inconclusive(f"{self.subject.title}: there is no state {text}")
         gaps = history.gaps_between(start, end)

@@ -31,7 +31,9 @@ def _amounts(field: str, wanted: dict[str, str]) -> Callable[[Queue], Iterable[O
         for short, amount in sorted(wanted.items()):
             resource = _SHORT.get(short, short)
             found = totals.get(resource, Fraction(0))
-            yield seen(queue.object, f"status.{field}[{resource}]", amount, _plain(found), found == parse_quantity(amount))
+            yield seen(
+                queue.object, f"status.{field}[{resource}]", amount, _plain(found), found == parse_quantity(amount)
+            )
 
     return check
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from conformance.expectations.model import Observation, expectation, parametrized, seen, value
 from conformance.expectations.subjects import WholeSet
 from conformance.names import GROUP_INDEX, KUEUE, SET_NAME, WORKER_INDEX
-from conformance.trace.history import annotations, condition, group_of_workload, labels
+from conformance.trace.history import annotations_of, condition, group_of_workload, labels
 from conformance.trace.records import Object
 
 
@@ -55,7 +55,9 @@ def at_most_admitted(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
     def check(whole: WholeSet) -> Iterator[Observation]:
         holding = [w for w in whole.workloads if (condition(w, "QuotaReserved") or {}).get("status") == "True"]
         if whole.workloads:
-            yield seen(whole.title, "Workloads with QuotaReserved=True", f"≤ {count}", len(holding), len(holding) <= count)
+            yield seen(
+                whole.title, "Workloads with QuotaReserved=True", f"≤ {count}", len(holding), len(holding) <= count
+            )
 
     return check
 
@@ -123,7 +125,7 @@ def templates_without_kueue_keys(whole: WholeSet) -> Iterator[Observation]:
     if whole.lws is not None:
         for name, template in _templates(whole.lws).items():
             shell = {"metadata": template.get("metadata") or {}}
-            keys = sorted(k for k in (*labels(shell), *annotations(shell)) if k.startswith(f"{KUEUE}/"))
+            keys = sorted(k for k in (*labels(shell), *annotations_of(shell)) if k.startswith(f"{KUEUE}/"))
             yield seen(whole.lws, f"spec.leaderWorkerTemplate.{name}.metadata", [], keys)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from conformance.names import LWS_DOMAIN, WORKER_INDEX
-from conformance.trace.history import View, annotations, is_over, labels
+from conformance.trace.history import View, annotations_of, is_over, labels
 from conformance.trace.records import Object
 
 
@@ -51,7 +51,7 @@ class Group:
         lws = self.lws
         if lws is not None:
             return int(lws["spec"]["leaderWorkerTemplate"].get("size", 1))
-        return max((int(annotations(pod).get(f"{LWS_DOMAIN}/size", 1)) for pod in self.pods), default=1)
+        return max((int(annotations_of(pod).get(f"{LWS_DOMAIN}/size", 1)) for pod in self.pods), default=1)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,13 @@ def in_rack(rack: str, block: str = "b1") -> Callable[[Group], Iterable[Observat
     def check(group: Group) -> Iterator[Observation]:
         racks = racks_of(group)
         if racks:
-            yield seen(group.title, "racks assigned and bound", [(block, rack)], sorted(map(str, racks)), racks == {(block, rack)})
+            yield seen(
+                group.title,
+                "racks assigned and bound",
+                [(block, rack)],
+                sorted(map(str, racks)),
+                racks == {(block, rack)},
+            )
 
     return check
 
@@ -80,12 +86,12 @@ def in_rack(rack: str, block: str = "b1") -> Callable[[Group], Iterable[Observat
 @expectation
 def groups_in_different_racks(whole: WholeSet) -> Iterator[Observation]:
     """No two admitted groups of the set share a rack."""
-    racks: dict[object, list[int]] = {}
+    racks: dict[tuple[str, str] | None, list[int]] = {}
     for index in range(whole.replicas):
         for rack in racks_of(whole.group(index)):
             racks.setdefault(rack, []).append(index)
-    for rack, groups in sorted(racks.items(), key=str):
-        yield seen(whole.title, f"groups in rack {rack}", "at most one", groups, len(groups) == 1)
+    for where, groups in sorted(racks.items(), key=str):
+        yield seen(whole.title, f"groups in rack {where}", "at most one", groups, len(groups) == 1)
 
 
 @expectation

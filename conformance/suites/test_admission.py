@@ -1,4 +1,4 @@
-"""Admission group by group: what fits runs, what does not fit stays gated as a whole, and groups do not touch each other."""
+"""Admission group by group: what fits runs, what does not fit stays gated as a whole, and groups are independent."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def two_sets_share_a_queue(tenant: Tenant) -> None:
 
 @claim("QUO-08", of=two_sets_share_a_queue)
 def test_second_set_waits_while_the_first_holds_the_quota(told: Told) -> None:
-    """While one LeaderWorkerSet holds all quota of a queue, another's group stays gated, and runs once it is deleted."""
+    """While one LeaderWorkerSet holds all quota of a queue, another's group stays gated; it runs once that is deleted."""
     told.group(0, of="second").always(gated, since=created, until=admitted, through="canary-ran")
     told.group(0, of="second").at("second-runs", ready)
 
@@ -127,7 +127,7 @@ def test_gpus_must_be_covered_by_the_queue(told: Told) -> None:
 
 @story(moments={"charged": "POD-14", "running": "POD-13"})
 def leader_ready(tenant: Tenant) -> None:
-    """A set whose workers are created once the leader is ready runs in a queue with room for one group; its leader starts late."""
+    """A set whose workers wait for a ready leader meets room for one group; its leader becomes ready late."""
     spec = leader_worker_set(startup="LeaderReady").held_not_ready()
     lws = tenant.create(spec, quota=groups(1) + canary_room)
     lws.group(0).reached(admitted, leaders_only, moment="admitted")
@@ -153,7 +153,7 @@ def test_late_pods_need_no_new_admission(told: Told) -> None:
 
 @claim("QUO-02", of=leader_ready)
 def test_late_pods_change_no_usage(told: Told) -> None:
-    """The usage of an admitted group is leader plus workers from the start, and does not change when late pods appear."""
+    """An admitted group's usage is leader plus workers from the start, and does not change when late pods appear."""
     told.queue().always(usage(cpu="500m"), since="charged", until="running")
 
 

@@ -108,7 +108,7 @@ def test_v1_the_group_fills_one_of_the_two_racks(told: Told) -> None:
 
 @story(moments={"room": "V2"})
 def no_rack_fits(tenant: Tenant) -> None:
-    """Vectors V2 and V19: three GPUs in three racks cannot hold a group that needs two in one; then r2 gets a second host."""
+    """Vectors V2, V19: three GPUs in three racks cannot hold a group that needs two in one; then r2 gets another host."""
     lws = tenant.create(V1_SET, quota=room(cpu=200, gpu=4) + canary_room, layout=THREE_LONE_HOSTS, topology=True)
     tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
     tenant.add_hosts("r2: h4 4000/1")
@@ -171,7 +171,7 @@ def three_replicas_on_two_racks(tenant: Tenant) -> None:
 
 @claim("V3", of=three_replicas_on_two_racks)
 def test_v3_two_groups_run_one_in_each_rack(told: Told) -> None:
-    """V3: at no time do more than two groups hold quota, and no two groups share a rack, also after racks were freed."""
+    """V3: at no time do more than two groups hold quota or two groups share a rack, also after racks were freed."""
     told.set("lws").always(at_most_admitted(2), since="two-run")
     told.set("lws").always(groups_in_different_racks, since="two-run")
 

@@ -5,6 +5,8 @@ time). A *position* is how many changes have happened: position 0 is the empty w
 is the world at a position. Nothing here knows about clusters, waiting or verdicts.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -134,7 +136,7 @@ class History:
         return bisect_right(self._marks, moment.revision if self.ordered else moment.received)
 
     def views(self, since: int = 0, until: int | None = None) -> Iterator[View]:
-        """The world at every position from `since` to `until`, both included. The view yielded is reused: do not keep it."""
+        """The world at every position from `since` to `until`, both included; the view is reused, so do not keep it."""
         last = len(self.changes) if until is None else min(until, len(self.changes))
         view = View(self.tenant)
         for change in self.changes[: max(since, 0)]:
@@ -176,7 +178,7 @@ def labels(obj: Object) -> Mapping[str, str]:
     return found
 
 
-def annotations(obj: Object) -> Mapping[str, str]:
+def annotations_of(obj: Object) -> Mapping[str, str]:
     found: Mapping[str, str] = obj["metadata"].get("annotations") or {}
     return found
 
@@ -188,9 +190,9 @@ def owner_uids(obj: Object) -> set[str]:
 def group_of_workload(workload: Object, set_name: str) -> int | None:
     """The group's index that a Workload carries.
 
-    Kueue before 0.17 has no annotation for it; there the documented name `leaderworkerset-<set>-<index>-<hash>` is read.
+    Kueue before 0.17 has no annotation for it; there the name `leaderworkerset-<set>-<index>-<hash>` is read.
     """
-    index = annotations(workload).get(GROUP_INDEX_OF_WORKLOAD)
+    index = annotations_of(workload).get(GROUP_INDEX_OF_WORKLOAD)
     if index is None:
         parts = workload["metadata"]["name"].removeprefix(f"leaderworkerset-{set_name}-").split("-")
         index = parts[0] if len(parts) == 2 else ""

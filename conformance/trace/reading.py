@@ -1,4 +1,4 @@
-"""Reading a trace by story, also while it is still being written: each line is decoded once, however many stories ask."""
+"""Reading a trace by story: each line is decoded once, however many stories ask."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Moment(msgspec.Struct, frozen=True, tag_field="line", tag="moment"):
 
 
 class Edit(msgspec.Struct, frozen=True, tag_field="line", tag="edit"):
-    """The story itself wrote this object; `revision` is the answer's. Invariants excuse what the story's edits explain."""
+    """The story itself wrote this object; `revision` is the answer's. Invariants excuse what such edits explain."""
 
     received: float
     story: str

@@ -1,1 +1,1 @@
-"""The world a story acts in: its tenant, racks, queues and LeaderWorkerSets, and the teller that runs stories at once."""
+"""The world a story acts in: its tenant, racks, queues and sets, and the teller that runs stories at once."""

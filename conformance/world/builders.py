@@ -25,6 +25,9 @@ from conformance.world.requests import Requests
 
 IMAGE = "registry.k8s.io/pause:3.10"
 """Never pulled on fake nodes; a real image, so that the same objects run on real kubelets."""
+LEADER = Requests(cpu=100)
+WORKER = Requests(cpu=200)
+"""What the pods of the page's first sample ask for, and those of a set of which the story says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,17 @@ class SetSpec:
         return replace(self, object=self.object | {"metadata": changed})
 
     def held_not_ready(self) -> SetSpec:
-        """The same with leaders that run but do not become Ready until the story releases them (our KWOK stage)."""
+        """The same with leaders that run but do not become Ready until the story releases them (our KWOK stage).
+
+        Raises ValueError for a set without a leader template, whose leaders cannot be told from its workers.
+        """
         spec = self.object["spec"]
-        leader = spec["leaderWorkerTemplate"]["leaderTemplate"]
+        leader = spec["leaderWorkerTemplate"].get("leaderTemplate")
+        if leader is None:
+            raise ValueError(f"{self.name} has no leader template to hold its leaders by; give it one")
         metadata = leader.get("metadata") or {}
-        held = leader | {"metadata": metadata | {"annotations": (metadata.get("annotations") or {}) | {HOLD_NOT_READY: "true"}}}
+        annotations = (metadata.get("annotations") or {}) | {HOLD_NOT_READY: "true"}
+        held = leader | {"metadata": metadata | {"annotations": annotations}}
         template = spec["leaderWorkerTemplate"] | {"leaderTemplate": held}
         return replace(self, object=self.object | {"spec": spec | {"leaderWorkerTemplate": template}})
 
@@ -58,8 +67,8 @@ def leader_worker_set(
     *,
     replicas: int | None = 1,
     size: int = 3,
-    leader: Requests | None = Requests(cpu=100),
-    worker: Requests = Requests(cpu=200),
+    leader: Requests | None = LEADER,
+    worker: Requests = WORKER,
     queue: str | None = "user-queue",
     startup: str = "LeaderCreated",
     required: str | None = None,
@@ -72,7 +81,9 @@ def leader_worker_set(
     `required` names a topology level: both templates then ask for it, joined in one podset group. `on_tenant` puts the
     tenant's node selector and toleration on the pods, for sets that no flavor sends there.
     """
-    annotations = {REQUIRED_TOPOLOGY: required} | ({PODSET_GROUP_NAME: "lws-group"} if leader else {}) if required else {}
+    annotations = {REQUIRED_TOPOLOGY: required} if required else {}
+    if required and leader is not None:
+        annotations[PODSET_GROUP_NAME] = "lws-group"
     placing = _placing(on_tenant, canary)
     template: dict[str, Any] = {"size": size, "workerTemplate": _template("worker", worker, annotations, placing)}
     group = worker * size

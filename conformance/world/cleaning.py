@@ -1,7 +1,7 @@
 """Ending a tenant: its objects gone, its quota back to zero, verified on the trace, within a deadline.
 
 LeaderWorkerSets go first and the queues only once their usage is zero again, because that is what invariant I8 judges.
-Namespaces are removed only where the cluster outlives the run: their controller makes about a hundred requests for each,
+Namespaces are removed only where the cluster outlives the run: their controller makes a hundred requests for each,
 which on a cluster that is thrown away a moment later would only slow the stories that are still being told.
 """
 
@@ -28,8 +28,8 @@ QUEUES = ("LocalQueue", "ClusterQueue", "ResourceFlavor", "Topology", "Node")
 def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
     """End the tenant and write its second fence.
 
-    On a cluster of ours, what is still there at the deadline stays in the history (so that I8 sees it) and is then freed
-    of its finalizers; elsewhere it is a HarnessError with the list.
+    On a cluster of ours, what is still there at the deadline stays in the history (so that I8 sees it) and is then
+    freed of its finalizers; elsewhere it is a HarnessError with the list.
     """
     view = tenant.feed.view
     sets = [lws["metadata"]["name"] for lws in view.all("LeaderWorkerSet")]
@@ -42,7 +42,9 @@ def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
         for kind in QUEUES:
             for obj in tenant.feed.view.all(kind):
                 _delete(tenant, kind, obj["metadata"]["name"])
-        tenant.wait_for("queues and nodes are gone", lambda v: not any(v.all(kind) for kind in QUEUES) or None, "cleanup")
+        tenant.wait_for(
+            "queues and nodes are gone", lambda v: not any(v.all(kind) for kind in QUEUES) or None, "cleanup"
+        )
         _fence(tenant)
     except HarnessError as error:
         _fence(tenant)
@@ -57,7 +59,16 @@ def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
 
 def _fence(tenant: Tenant) -> None:
     ground = tenant.ground
-    fence(ground.kube, ground.recorder, tenant.feed, tenant.name, tenant.story.name, "cleaned", ground.deadlines["fence"], ground.alive)
+    fence(
+        ground.kube,
+        ground.recorder,
+        tenant.feed,
+        tenant.name,
+        tenant.story.name,
+        "cleaned",
+        ground.deadlines["fence"],
+        ground.alive,
+    )
 
 
 def _sets_gone(view: View, names: list[str]) -> bool:

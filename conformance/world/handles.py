@@ -91,10 +91,20 @@ def mismatches(subject: Subject[S], expectations: tuple[Expectation[S], ...], vi
     for expectation in expectations:
         observations = expectation.observe(subject, view)
         if not observations:
-            nothing = {"object": subject.title, "field": "", "expected": expectation.sentence, "observed": "nothing to judge"}
+            nothing = {
+                "object": subject.title,
+                "field": "",
+                "expected": expectation.sentence,
+                "observed": "nothing to judge",
+            }
             found.append(nothing | {"expectation": expectation.name})
         for seen in observations:
             if not seen.holds:
-                shown = {"object": seen.object, "field": seen.field, "expected": seen.expected, "observed": seen.observed}
+                shown = {
+                    "object": seen.object,
+                    "field": seen.field,
+                    "expected": seen.expected,
+                    "observed": seen.observed,
+                }
                 found.append(shown | {"expectation": expectation.name})
     return found

@@ -3,7 +3,8 @@
     r1: h1 4000/1, h2 4000/1; r2: h3 4000/1
 
 A rack, a colon, its hosts; a host is a name, its cpu in millicores, and optionally its GPUs and its pod slots (110 if
-not given): `h1 8000/8/4`. A rack may name its block: `b2/r1: …`; without one it is in block b1.
+not given): `h1 8000/8/4`. A rack may name its block: `b2/r1: …`; without one it is in block b1. Names are of lower-case
+letters, digits and dashes, since nodes are named and labelled with them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 from conformance.names import BLOCK, CANARY_TAINT, GPU, HOSTNAME, RACK, TENANT_LABEL
 from conformance.trace.records import Object
 
-_RACK = re.compile(r"^(?:(?P<block>[\w-]+)/)?(?P<rack>[\w-]+)\s*:\s*(?P<hosts>.+)$")
-_HOST = re.compile(r"^(?P<name>[\w-]+)\s+(?P<cpu>\d+)(?:/(?P<gpu>\d+))?(?:/(?P<slots>\d+))?$")
+_NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_RACK = re.compile(rf"(?:(?P<block>{_NAME})/)?(?P<rack>{_NAME})\s*:\s*(?P<hosts>.+)", re.DOTALL)
+_HOST = re.compile(rf"(?P<name>{_NAME})\s+(?P<cpu>\d+)(?:/(?P<gpu>\d+))?(?:/(?P<slots>\d+))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class Host:
             "status": {
                 "allocatable": amounts,
                 "capacity": amounts,
-                "conditions": [{"type": "Ready", "status": "True", "reason": "FakeNode", "message": "made by the suite"}],
+                "conditions": [
+                    {"type": "Ready", "status": "True", "reason": "FakeNode", "message": "made by the suite"}
+                ],
             },
         }
 
@@ -61,16 +65,20 @@ def racks(layout: str) -> list[Host]:
     """The hosts of a layout. Raises ValueError naming the part that cannot be read."""
     hosts: list[Host] = []
     for part in filter(None, (part.strip() for part in layout.split(";"))):
-        rack = _RACK.match(part)
+        rack = _RACK.fullmatch(part)
         if rack is None:
             raise ValueError(f"not a rack: {part!r} (write `r1: h1 4000/1, h2 4000/1`)")
-        for written in rack["hosts"].split(","):
-            host = _HOST.match(written.strip())
-            if host is None:
-                raise ValueError(f"not a host: {written.strip()!r} in {part!r} (write `h1 4000/1`)")
-            slots = int(host["slots"] or 110)
-            hosts.append(Host(rack["block"] or "b1", rack["rack"], host["name"], int(host["cpu"]), int(host["gpu"] or 0), slots))
-    twice = {host.name for host in hosts if sum(other.name == host.name for other in hosts) > 1}
+        hosts += [_host(rack, written.strip()) for written in rack["hosts"].split(",")]
+    names = [host.name for host in hosts]
+    twice = sorted({name for name in names if names.count(name) > 1 or name == CANARY_HOST.name})
     if twice:
-        raise ValueError(f"host names must be unique in a layout, these are not: {', '.join(sorted(twice))}")
+        raise ValueError(f"host names must be unique, the canary's included; these are not: {', '.join(twice)}")
     return hosts
+
+
+def _host(rack: re.Match[str], written: str) -> Host:
+    host = _HOST.fullmatch(written)
+    if host is None:
+        raise ValueError(f"not a host: {written!r} in {rack[0]!r} (write `h1 4000/1`)")
+    cpu, gpu, slots = int(host["cpu"]), int(host["gpu"] or 0), int(host["slots"] or 110)
+    return Host(rack["block"] or "b1", rack["rack"], host["name"], cpu, gpu, slots)

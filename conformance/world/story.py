@@ -1,12 +1,12 @@
 """What a suite file is made of: stories, and the claims that are judged on what they told.
 
-    @story(moments={"running": "ADM-01"})
-    def one_group(tenant: Tenant) -> None:
-        \"\"\"One sentence: what happens in this story.\"\"\"
+@story(moments={"running": "ADM-01"})
+def one_group(tenant: Tenant) -> None:
+    \"\"\"One sentence: what happens in this story.\"\"\"
 
-    @claim("UP-01", of=one_group)
-    def test_something(told: Told) -> None:
-        \"\"\"The published sentence of the claim.\"\"\"
+@claim("UP-01", of=one_group)
+def test_something(told: Told) -> None:
+    \"\"\"The published sentence of the claim.\"\"\"
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Claim:
     stories: tuple[Story, ...]
 
 
-def story(*, moments: Mapping[str, str] | None = None, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Tenant], None]], Story]:
+def story(
+    *, moments: Mapping[str, str] | None = None, needs: tuple[str, ...] = ()
+) -> Callable[[Callable[[Tenant], None]], Story]:
     """Declare a story. `needs` names cluster capabilities beyond those of its requirements."""
 
     def declare(body: Callable[[Tenant], None]) -> Story:

@@ -160,7 +160,7 @@ class Teller:
             self._to_clean.put((telling, tenant))
 
     def _play(self, telling: Telling, tenant: Tenant) -> None:
-        """The body, then the fence. Whatever ends the body early is recorded; only a missing fence spoils everything."""
+        """The body, then the fence. What ends the body early is recorded; only a missing fence spoils everything."""
         story, ground = telling.story, self.ground
         try:
             story.body(tenant)
@@ -176,12 +176,26 @@ class Teller:
             last = traceback.extract_tb(error.__traceback__)[-1]
             self._stop(tenant, "error", f"{type(error).__name__} in {last.name}, line {last.lineno}: {error}")
         try:
-            fence(ground.kube, ground.recorder, tenant.feed, tenant.name, story.name, "told", ground.deadlines["fence"], ground.alive)
+            fence(
+                ground.kube,
+                ground.recorder,
+                tenant.feed,
+                tenant.name,
+                story.name,
+                "told",
+                ground.deadlines["fence"],
+                ground.alive,
+            )
         except (HarnessError, ApiError, Cancelled) as error:
             telling.problem = str(error)
 
     def _stop(
-        self, tenant: Tenant, outcome: str, reason: str, moment: str | None = None, left: list[dict[str, str]] | None = None
+        self,
+        tenant: Tenant,
+        outcome: str,
+        reason: str,
+        moment: str | None = None,
+        left: list[dict[str, str]] | None = None,
     ) -> None:
         requirement = tenant.story.moments.get(moment or "") if outcome == "failed" else None
         tenant.log.say(f"stopped: {outcome}: {reason}")

@@ -24,13 +24,22 @@ from conformance.trace.records import Edit, Finding, Moment
 from conformance.trace.waiting import Feed, WaitTimedOut
 from conformance.world import builders
 from conformance.world.builders import SetSpec
-from conformance.world.handles import GroupHandle, QueueHandle, SetHandle, WaitFailed, mismatches, queue_handle, set_handle
+from conformance.world.handles import (
+    GroupHandle,
+    QueueHandle,
+    SetHandle,
+    WaitFailed,
+    mismatches,
+    queue_handle,
+    set_handle,
+)
 from conformance.world.racks import CANARY_HOST, Host, racks
 from conformance.world.requests import CANARY, Quota, Requests, groups
 from conformance.world.story import Story
 from conformance.world.storylog import StoryLog
 
 S = TypeVar("S")
+ONE_GROUP, NOTHING = groups(1), Requests()
 ROOMY = "r1: h1 64000/16"
 """The one host of a story that is about quota and not about places."""
 
@@ -70,8 +79,8 @@ class Tenant:
     def open(
         self,
         *,
-        quota: Quota | Mapping[str, Quota] = groups(1),
-        group: Requests = Requests(),
+        quota: Quota | Mapping[str, Quota] = ONE_GROUP,
+        group: Requests = NOTHING,
         layout: str = ROOMY,
         topology: bool = False,
         covers: tuple[str, ...] | None = None,
@@ -102,7 +111,11 @@ class Tenant:
     def _create_service_account(self) -> None:
         """Pods cannot be created before the namespace's default ServiceAccount exists, and the controller that makes it
         is no part of what is judged; so make it here, unless that controller was faster."""
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": self.name}}
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "default", "namespace": self.name},
+        }
         try:
             self.ground.kube.create(account)
         except ApiError as error:
@@ -115,7 +128,9 @@ class Tenant:
         for host in hosts:
             self._create(host.node(self.name, self.labels))
         self.log.say(f"hosts: {layout}")
-        self.wait_for("every host is Ready with exactly its capacity", lambda view: self._as_laid_out(view, hosts) or None)
+        self.wait_for(
+            "every host is Ready with exactly its capacity", lambda view: self._as_laid_out(view, hosts) or None
+        )
 
     def _as_laid_out(self, view: View, hosts: list[Host]) -> bool:
         for host in hosts:
@@ -126,7 +141,9 @@ class Tenant:
             found = node["status"].get("allocatable") or {}
             differing = {key: found.get(key) for key, amount in wanted.items() if not _same(found.get(key), amount)}
             if differing:
-                raise HarnessError(f"host {host.name} offers {differing} instead of {wanted}; the story needs exact capacity")
+                raise HarnessError(
+                    f"host {host.name} offers {differing} instead of {wanted}; the story needs exact capacity"
+                )
         return True
 
     # Acting
@@ -157,8 +174,8 @@ class Tenant:
     def canary(self, *, after: tuple[GroupHandle, ...], queue: str = "user-queue") -> GroupHandle:
         """Create a one-pod group that the documented order tries only after the given groups were tried.
 
-        It has a lower WorkloadPriorityClass and is created once the Workloads and pods of those groups have been seen; so
-        when it runs, they have been tried. The quota must have `canary_room` for it.
+        It has a lower WorkloadPriorityClass and is created once the Workloads and pods of those groups have been seen;
+        so when it runs, they have been tried. The quota must have `canary_room` for it.
         """
         for group in after:
             group.reached(tried)
@@ -199,14 +216,18 @@ class Tenant:
         self.log.say(f"delete {kind} {name}")
 
     def next_second(self, count: int = 1) -> None:
-        """Wait until the API server's clock has moved on by whole seconds: only where a rule compares creation times."""
+        """Wait until the API server's clock has moved on by whole seconds: where a rule compares creation times."""
         start = self._server_second()
         while self._server_second() < start + count:
             self.ground.alive()
             time.sleep(0.1)
 
     def _server_second(self) -> int:
-        probe = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"generateName": "clock-", "namespace": self.name}}
+        probe = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"generateName": "clock-", "namespace": self.name},
+        }
         stamp = self.ground.kube.create(probe, dryRun="All")["metadata"]["creationTimestamp"]
         return int(time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
 
@@ -226,7 +247,7 @@ class Tenant:
         begun = time.monotonic()
         try:
             self.feed.wait(
-                lambda view: self._sees_own_writes() and all(e.holds(subject, view) for e in expectations) or None,
+                lambda view: (self._sees_own_writes() and all(e.holds(subject, view) for e in expectations)) or None,
                 self.ground.deadlines["wait"],
                 self.ground.alive,
             )
