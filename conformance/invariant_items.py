@@ -34,7 +34,7 @@ def judge(item: pytest.Item, history: History, deviation: Listed) -> None:
         if isinstance(line, log.InvariantsLine)
         for name, verdict in line.invariants.items()
         for one in verdict.violations
-        if one.outcome is Outcome.FAILED
+        if one.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE)
     ]
     if unexplained:
         raise InvariantViolated("\n".join(unexplained))
@@ -47,6 +47,9 @@ def invariant_lines(story: str, history: History, deviation: Listed) -> list[log
         known = deviation(judgement.name)
         outcome = building.apply_deviation(Outcome.FAILED, known, date.today())
         shown = [_violation(story, one, outcome, known) for one in judgement.violations]
+        if judgement.undecided:
+            hidden = f"{judgement.undecided} apparent violations that an interrupted watch may explain"
+            shown.append(model.Violation(story=story, outcome=Outcome.INCONCLUSIVE, observed=hidden))
         verdicts[judgement.name] = log.InvariantVerdict(judged=judgement.judged, violations=shown, deviation=known)
     return [log.InvariantsLine(story=story, invariants=verdicts), *_story_lines(story, history)]
 

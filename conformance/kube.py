@@ -43,7 +43,16 @@ class Kube:
     `agent` becomes the User-Agent, by which the audit log tells our own clients apart.
     """
 
-    def __init__(self, kubeconfig: Path, agent: str, *, timeout: float = 30.0, connections: int = 32) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        agent: str,
+        *,
+        timeout: float = 30.0,
+        connections: int = 32,
+        warned: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """`warned` is told every Warning header (RFC 7234) of an answer, such as that of a deprecated API."""
         from kubernetes import client, config
 
         settings = client.Configuration()
@@ -62,6 +71,7 @@ class Kube:
         self._agent = agent
         self.host: str = settings.host
         self.timeout = timeout
+        self._warned = warned
 
     def _send(
         self,
@@ -99,6 +109,8 @@ class Kube:
         answer = self._send(method, path, query, data, content_type, timeout or self.timeout)
         content: bytes = answer.read()
         answer.release_conn()
+        if "Warning" in answer.headers:
+            self._warned(answer.headers["Warning"])
         if not 200 <= answer.status < 300:
             raise _api_error(answer.status, content, f"{method} {path}")
         return content

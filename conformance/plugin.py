@@ -54,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
         session = _session(config)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+    if session.settings.fail_fast:
+        config.option.maxfail = 1
     config.stash[SESSION] = session
     config.pluginmanager.import_plugin("conformance.fixtures")
     config.pluginmanager.register(Conduct(session), "conformance-conduct")
@@ -117,6 +119,7 @@ class Conduct:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        from conformance.reporting import note_unjudged
         from conformance.workers import take_back
 
         controls = session.config.pluginmanager.has_plugin("conformance-controller")
@@ -137,6 +140,7 @@ class Conduct:
             raise
         finally:
             self.session.cancel("the run is being ended")
+            note_unjudged(self.session, session.items)
             self.session.end(interrupted=interrupted)
             if controls:
                 take_back(self.session.folder)

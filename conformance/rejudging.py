@@ -41,6 +41,8 @@ def lines(folder: Path) -> Iterator[log.Line]:
                 names.append(line.story)
             case log.InvariantsLine() | log.StoryLine():
                 names += [line.story if isinstance(line, log.InvariantsLine) else line.name]
+            case log.LatencyLine():
+                pass  # measured anew below
             case _:
                 yield line
     yield from _verdicts(

@@ -113,9 +113,30 @@ def record(session: Session, report: pytest.TestReport) -> None:
     for line in lines_of(report):
         try:
             session.log.append(line)
+            if isinstance(line, log.ClaimLine):
+                session.recorded.add(line.id)
         except HarnessError as error:
             session.problem = session.problem or str(error)
             session.cancel(str(error))
+
+
+def note_unjudged(session: Session, items: list[pytest.Item]) -> None:
+    """After -x, --fail-fast or Ctrl-C: say of every claim that was to be judged and was not, that it is undecided."""
+    if session.log is None:
+        return
+    for item in items:
+        claimed = item.stash.get(CLAIMED, None)
+        id_ = log.claim_id(item.nodeid)
+        if claimed is None or claimed.record is None or not claimed.prospect.judged or id_ in session.recorded:
+            continue
+        line = log.ClaimLine(
+            id=id_,
+            requirements=[claimed.record.id],
+            story=claimed.story.name,
+            outcome=Outcome.INCONCLUSIVE,
+            reason="the run ended before this was judged",
+        )
+        session.log.append(line)
 
 
 def write_results(session: Session) -> str | None:

@@ -155,7 +155,9 @@ def list_components(store: Path | None) -> None:
     from conformance.components.inventory import inventory
 
     for row in inventory(store):
-        print(row)
+        state = f"{row.size / 1e6:5.0f} MB  {row.path}" if row.built else "not built"
+        print(f"{'*' if row.default else ' '} {row.component:12} {row.version:10} {row.source:12} {state}")
+    print("* belongs to the default release line")
 
 
 def build_components(settings: Settings) -> None:

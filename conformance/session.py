@@ -56,6 +56,8 @@ class Session:
         self._over: str | None = None
         self._broken: str | None = None
         self.log: log.RunLog | None = None
+        self.recorded: set[str] = set()
+        """The ids of the claims whose verdict is in the log."""
         self.result: model.Result | None = None
         self.teller_changed: Callable[[str, bool], None] = lambda story, told: None
         """Told when a story begins (False) and when it can be judged (True), from any thread."""
@@ -115,7 +117,7 @@ class Session:
             kube, trace, run=self.run_id, ordered="single-etcd" in capabilities, on_error=self._break
         )
         self.recorder.start(self.deadlines["controllers"])
-        world = near.client("world")
+        world = near.client("world", self._warned)
         ground = Ground(world, self.recorder, self.deadlines, self.short, self._canary_class, capabilities, self.alive)
         self.teller = Teller(
             ground,
@@ -129,6 +131,11 @@ class Session:
     def seconds_of(self, story: str) -> float:
         """How long a story took to tell."""
         return self.teller.seconds_of(story)
+
+    def _warned(self, text: str) -> None:
+        """A deprecated API in use is a finding: the next release may no longer serve it."""
+        if self.log is not None and "deprecated" in text:
+            self.log.append(log.FindingLine(kind="deprecation", text=text, source="API server"))
 
     def cancel(self, reason: str) -> None:
         """End every wait: -x, --fail-fast, Ctrl-C."""

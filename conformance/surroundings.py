@@ -127,10 +127,10 @@ class Surroundings:
             self._started = False
             self.cluster.stop(failed=failed)
 
-    def client(self, role: str) -> Kube:
-        """A client whose requests the audit log can tell from those of our others."""
+    def client(self, role: str, warned: Callable[[str], None] = lambda text: None) -> Kube:
+        """A client whose requests the audit log can tell from those of our others; `warned` as for Kube."""
         agent = f"kueue-lws-conformance/{role}"
-        return Kube(self.cluster.kubeconfig, agent, timeout=self.deadlines["request"])
+        return Kube(self.cluster.kubeconfig, agent, timeout=self.deadlines["request"], warned=warned)
 
     def stories_at_once(self) -> int:
         """Six per core: more only wait for the API server, fewer leave it idle between their waits."""

@@ -86,9 +86,9 @@ class _Surroundings:
         self.cluster = _Cluster(Path(told.kubeconfig), frozenset(told.capabilities))
         self.thrown_away = told.thrown_away
 
-    def client(self, role: str) -> Kube:
+    def client(self, role: str, warned: Callable[[str], None] = lambda text: None) -> Kube:
         agent = f"kueue-lws-conformance/{role}"
-        return Kube(self.cluster.kubeconfig, agent, timeout=self._session.deadlines["request"])
+        return Kube(self.cluster.kubeconfig, agent, timeout=self._session.deadlines["request"], warned=warned)
 
     def stories_at_once(self) -> int:
         return 1

@@ -95,7 +95,7 @@ def two_sets_share_a_queue(tenant: Tenant) -> None:
 
 @claim("QUO-08", of=two_sets_share_a_queue)
 def test_second_set_waits_while_the_first_holds_the_quota(told: Told) -> None:
-    """While one LeaderWorkerSet holds all quota of a queue, another's group stays gated; it runs once that is deleted."""
+    """While one LeaderWorkerSet holds all quota of a queue, another's stays gated, and runs once that is deleted."""
     told.group(0, of="second").always(gated, since=created, until=admitted, through="canary-ran")
     told.group(0, of="second").at("second-runs", ready)
 

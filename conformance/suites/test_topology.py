@@ -108,7 +108,7 @@ def test_v1_the_group_fills_one_of_the_two_racks(told: Told) -> None:
 
 @story(moments={"room": "V2"})
 def no_rack_fits(tenant: Tenant) -> None:
-    """Vectors V2, V19: three GPUs in three racks cannot hold a group that needs two in one; then r2 gets another host."""
+    """Vectors V2, V19: three GPUs in three racks cannot hold a group of two in one; then r2 gets another host."""
     lws = tenant.create(V1_SET, quota=room(cpu=200, gpu=4) + canary_room, layout=THREE_LONE_HOSTS, topology=True)
     tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
     tenant.add_hosts("r2: h4 4000/1")

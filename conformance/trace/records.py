@@ -118,7 +118,6 @@ class Header(msgspec.Struct, frozen=True, tag_field="line", tag="header"):
     run: str
     ordered: bool
     lag: float
-    stripped: bool = True
 
 
 Record = Change | Gap | StoryStarted | Moment | Edit | Stopped | Fence | Finding | Header
