@@ -183,7 +183,7 @@ class Conduct:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         from conformance.reporting import write_results
 
-        if self.session.log is not None:
+        if self.session.log is not None and self.session.came_up:
             problem = write_results(self.session)
             if problem:
                 print(problem, file=sys.stderr)

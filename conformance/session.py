@@ -17,8 +17,9 @@ import pytest
 import conformance
 from conformance.collecting import CLAIMED, InvariantsItem, PromisedItem
 from conformance.deadlines import Deadlines
-from conformance.errors import Cancelled, HarnessError
+from conformance.errors import Cancelled, HarnessError, UsageError
 from conformance.expectations.judging import Told
+from conformance.kube import ApiError
 from conformance.names import RUN_LABEL
 from conformance.report import log, model
 from conformance.requirements import Here
@@ -49,6 +50,8 @@ class Session:
         self.folder = settings.out or Path("conformance-results") / self.run_id
         self.surroundings = Surroundings(settings, self.deadlines, say)
         self.began = False
+        self.came_up = False
+        """Whether there is something that can be judged: without it there is no result."""
         self.failed = False
         self.problem: str | None = None
         """Why nothing could be judged, or why judging ended early."""
@@ -86,6 +89,7 @@ class Session:
             self.log.append(log.ClusterLine(cluster=msgspec.convert(self.describe_cluster(), model.Cluster)))
             told = model.Implementation(**self.describe_implementation())
             self.log.append(log.ImplementationLine(implementation=told))
+            self.came_up = True
             self._make_canary_class()
             if not for_workers:
                 self._begin_telling(self.folder / "trace.ndjson")
@@ -157,17 +161,27 @@ class Session:
             raise Cancelled(self._over)
 
     def end(self, *, interrupted: bool) -> None:
-        """Stop everything, and close the log. Never raises because of the cluster."""
-        try:
-            if hasattr(self, "teller"):
-                self._end_telling()
-            if self.began and not self.surroundings.thrown_away and self._broken is None:
-                self._leave_nothing()
-        finally:
-            self._note_traffic()
-            self.surroundings.stop(failed=self.failed or self._broken is not None)
-            if self.log is not None:
+        """Stop everything, and close the log. What goes wrong with that is told, and keeps nothing else from ending."""
+        failed = self.failed or self._broken is not None
+        steps: list[Callable[[], object]] = [
+            lambda: self._end_telling() if hasattr(self, "teller") else None,
+            self._leave_nothing,
+            self._note_traffic,
+            lambda: self.surroundings.stop(failed=failed),
+            lambda: self._end_log(interrupted),
+        ]
+        for step in steps:
+            try:
+                step()
+            except (HarnessError, UsageError, ApiError) as error:
+                self.problem = self.problem or str(error)
+                self.say(f"while ending the run: {error}")
+
+    def _end_log(self, interrupted: bool) -> None:
+        if self.log is not None:
+            try:
                 self.log.append(log.EndLine(finished=datetime.now(UTC), interrupted=interrupted))
+            finally:
                 self.log.close()
 
     def _end_telling(self) -> None:
@@ -186,6 +200,8 @@ class Session:
 
     def _leave_nothing(self) -> None:
         """Remove what still carries the run's label, on a cluster that outlives the run."""
+        if not self.began or self.surroundings.thrown_away or self._broken is not None:
+            return
         left = self.surroundings.clean_run(self.short, self.deadlines["cleanup"])
         if left:
             self.say(f"still on the cluster: {', '.join(left)}; run `kueue-lws-conformance clean`")
