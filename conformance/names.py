@@ -73,6 +73,8 @@ KINDS: Final[dict[str, Kind]] = {
         Kind("Workload", KUEUE, "v1beta2", "workloads", True),
         Kind("Pod", "", "v1", "pods", True),
         Kind("StatefulSet", "apps", "v1", "statefulsets", True),
+        Kind("ControllerRevision", "apps", "v1", "controllerrevisions", True),
+        Kind("Service", "", "v1", "services", True),
         Kind("LocalQueue", KUEUE, "v1beta2", "localqueues", True),
         Kind("Event", "events.k8s.io", "v1", "events", True),
         Kind("Node", "", "v1", "nodes", False),
@@ -89,7 +91,7 @@ KINDS: Final[dict[str, Kind]] = {
 }
 
 RECORDED: Final[tuple[str, ...]] = (
-    "LeaderWorkerSet", "Workload", "Pod", "StatefulSet", "LocalQueue", "Event",
+    "LeaderWorkerSet", "Workload", "Pod", "StatefulSet", "ControllerRevision", "Service", "LocalQueue", "Event",
     "Node", "ClusterQueue", "Cohort", "ResourceFlavor", "Topology", "AdmissionCheck",
 )  # fmt: skip
 """The kinds that the recorder lists and watches, in the order in which reports show them."""

@@ -183,6 +183,10 @@ def item_of(obj: dict[str, Any], kind: Kind) -> Item[dict[str, Any]]:
     """The item of a decoded object, which is completed (list items lack kind and apiVersion) and stripped in place."""
     meta = obj["metadata"]
     meta.pop("managedFields", None)
+    if kind.name == "Event":
+        # Who reported it names the machine it runs on, which nobody who is sent a trace should learn.
+        obj.pop("reportingInstance", None)
+        obj.pop("deprecatedSource", None)
     obj.setdefault("kind", kind.name)
     obj.setdefault("apiVersion", kind.api_version)
     return Item(meta.get("namespace", ""), meta["name"], meta["uid"], int(meta["resourceVersion"]), obj)

@@ -45,12 +45,10 @@ def gated(group: Group) -> Iterator[Observation]:
 
 @expectation
 def gated_until_admitted(group: Group) -> Iterator[Observation]:
-    """A pod of the group lacks the admission gate only if the group's Workload is Admitted."""
-    admission = is_true(group.workload, "Admitted")
-    for pod in group.pods:
-        has_gate = ADMISSION_GATE in gates(pod)
-        wanted = "any" if admission else f"has {ADMISSION_GATE}"
-        yield seen(pod, "spec.schedulingGates", wanted, gates(pod), has_gate or admission)
+    """While the group's Workload is not Admitted, every pod of the group carries the admission gate."""
+    if not is_true(group.workload, "Admitted"):
+        for pod in group.pods:
+            yield seen(pod, "spec.schedulingGates", f"has {ADMISSION_GATE}", gates(pod), ADMISSION_GATE in gates(pod))
 
 
 @expectation
@@ -82,10 +80,11 @@ def not_admitted(group: Group) -> Iterator[Observation]:
 
 @expectation
 def no_quota_reserved(group: Group) -> Iterator[Observation]:
-    """The group has a Workload, and no quota is reserved for it."""
+    """The group has a Workload, no quota is reserved for it, and it is not Admitted."""
     if group.workload is not None:
-        state = _status(group.workload, "QuotaReserved")
-        yield seen(group.workload, "status.conditions[QuotaReserved]", "not True", state, state != "True")
+        for name in ("QuotaReserved", "Admitted"):
+            state = _status(group.workload, name)
+            yield seen(group.workload, f"status.conditions[{name}]", "not True", state, state != "True")
         yield seen(group.workload, "status.admission", "unset", _admission(group.workload))
 
 
@@ -100,6 +99,14 @@ def ungated(group: Group) -> Iterator[Observation]:
     for pod in group.pods:
         ours = [gate for gate in gates(pod) if gate in OUR_GATES]
         yield seen(pod, "spec.schedulingGates", [], ours)
+
+
+@expectation
+def partly_ungated(group: Group) -> Iterator[Observation]:
+    """At least one pod of the group carries no gate of Kueue's."""
+    for pod in group.pods:
+        if not any(gate in OUR_GATES for gate in gates(pod)):
+            yield seen(pod, "spec.schedulingGates", [], [])
 
 
 @expectation
@@ -176,12 +183,28 @@ def untouched_by_kueue(group: Group) -> Iterator[Observation]:
 
 @parametrized
 def has_podsets(*counts: int) -> Callable[[Group], Iterable[Observation]]:
-    """The group's Workload has podsets of exactly these counts, in this order."""
+    """The group's Workload has podsets of exactly these counts, in whatever order."""
 
     def check(group: Group) -> Iterator[Observation]:
         if group.workload is not None:
-            found = [podset.get("count", 1) for podset in group.workload["spec"]["podSets"]]
-            yield seen(group.workload, "spec.podSets[].count", list(counts), found)
+            found = sorted(podset.get("count", 1) for podset in group.workload["spec"]["podSets"])
+            yield seen(group.workload, "spec.podSets[].count", sorted(counts), found)
+
+    return check
+
+
+@parametrized
+def charged_cpu(*amounts: str) -> Callable[[Group], Iterable[Observation]]:
+    """The group's Workload is charged these amounts of cpu, one per podset, in whatever order."""
+
+    def check(group: Group) -> Iterator[Observation]:
+        admission = ((group.workload or {}).get("status") or {}).get("admission") or {}
+        podsets = admission.get("podSetAssignments") or ()
+        if group.workload is not None and podsets:
+            found = sorted(str((podset.get("resourceUsage") or {}).get("cpu", "0")) for podset in podsets)
+            yield seen(
+                group.workload, "status.admission.podSetAssignments[].resourceUsage[cpu]", sorted(amounts), found
+            )
 
     return check
 

@@ -215,6 +215,7 @@ class About(Generic[S]):
         if isinstance(until, Expectation):
             found = self._first(until, max(start, must_cover))
             end = len(history) if found is None else found - 1
+            end = end if through is None else max(end, must_cover)
         else:
             end = max(self.told.position(until), must_cover)
         text = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
+from conformance.expectations.groups import ready
 from conformance.expectations.model import Observation, expectation, parametrized, seen, value
 from conformance.expectations.subjects import WholeSet
-from conformance.names import GROUP_INDEX, KUEUE, SET_NAME, WORKER_INDEX
+from conformance.names import GROUP_INDEX, KUEUE, WORKER_INDEX
 from conformance.trace.history import annotations_of, condition, group_of_workload, labels
 from conformance.trace.records import Object
 
@@ -23,6 +24,14 @@ def available(whole: WholeSet) -> Iterator[Observation]:
         state = (condition(whole.lws, "Available") or {}).get("status", "absent")
         yield seen(whole.lws, "status.readyReplicas", whole.replicas, _status(whole, "readyReplicas"))
         yield seen(whole.lws, "status.conditions[Available]", "True", state)
+
+
+@expectation
+def running(whole: WholeSet) -> Iterator[Observation]:
+    """Every group's Workload is Admitted, all its pods exist and are Ready, and the set is Available."""
+    yield from available.check(whole)
+    for index in range(whole.replicas):
+        yield from ready.check(whole.group(index))
 
 
 @parametrized
@@ -91,12 +100,12 @@ def no_workloads(whole: WholeSet) -> Iterator[Observation]:
 
 @expectation
 def gone(whole: WholeSet) -> Iterator[Observation]:
-    """The set, its Workloads, pods and StatefulSets no longer exist."""
-    sets = [sts for sts in whole.view.all("StatefulSet") if labels(sts).get(SET_NAME) == whole.name]
+    """The set, its Workloads, pods, StatefulSets, Service and revisions no longer exist."""
     yield seen(whole.title, "exists", False, whole.lws is not None)
     yield seen(whole.title, "Workloads", 0, len(whole.workloads))
     yield seen(whole.title, "pods", 0, len(whole.pods))
-    yield seen(whole.title, "StatefulSets", 0, len(sets))
+    for kind in ("StatefulSet", "Service", "ControllerRevision"):
+        yield seen(whole.title, f"{kind}s", 0, len(whole.labelled(kind)))
 
 
 @expectation

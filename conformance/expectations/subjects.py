@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from conformance.names import LWS_DOMAIN, WORKER_INDEX
+from conformance.names import LWS_DOMAIN, SET_NAME, WORKER_INDEX
 from conformance.trace.history import View, annotations_of, is_over, labels
 from conformance.trace.records import Object
 
@@ -78,6 +78,10 @@ class WholeSet:
     def pods(self) -> list[Object]:
         """Every pod of the set, terminating ones included."""
         return self.view.pods_of_set(self.name)
+
+    def labelled(self, kind: str) -> list[Object]:
+        """Objects of a kind that carry the set's name, as LeaderWorkerSet labels what it makes for a set."""
+        return [obj for obj in self.view.all(kind) if labels(obj).get(SET_NAME) == self.name]
 
     @property
     def replicas(self) -> int:

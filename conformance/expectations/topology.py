@@ -103,11 +103,11 @@ def no_assignment(group: Group) -> Iterator[Observation]:
 
 
 @expectation
-def topology_gated(group: Group) -> Iterator[Observation]:
-    """Every pod of the group carries both the admission gate and the topology gate, and is bound to no node."""
+def kueue_gated(group: Group) -> Iterator[Observation]:
+    """Every pod of the group carries a gate of Kueue's, whichever, and is bound to no node."""
     for pod in group.pods:
-        wanted, found = sorted((ADMISSION_GATE, TOPOLOGY_GATE)), sorted(gates(pod))
-        yield seen(pod, "spec.schedulingGates", f"has {wanted}", found, set(wanted) <= set(found))
+        ours = [gate for gate in gates(pod) if gate in (ADMISSION_GATE, TOPOLOGY_GATE)]
+        yield seen(pod, "spec.schedulingGates", "a gate of Kueue's", gates(pod), bool(ours))
         yield seen(pod, "spec.nodeName", "unset", pod["spec"].get("nodeName", "unset"))
 
 

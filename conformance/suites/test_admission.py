@@ -8,19 +8,20 @@ from conformance.expectations import (
     admitted_groups,
     at_most_admitted,
     atomic,
-    available,
     counts,
     created,
     gated,
+    gated_until_admitted,
     gone,
     has_workers,
     leaders_only,
     no_quota_reserved,
-    not_admitted,
     pod_uids,
     pods_pending_on_gates,
     ready,
     ready_groups,
+    reserved,
+    running,
     usage,
     workload_uid,
 )
@@ -47,7 +48,7 @@ def test_exactly_as_many_groups_as_fit_are_admitted(told: Told) -> None:
     told.set("lws").at("canary-ran", admitted_groups(2))
 
 
-@claim("ADM-02", of=room_for_two_of_three)
+@claim("ADM-03", of=room_for_two_of_three)
 def test_each_group_is_gated_or_admitted_as_a_whole(told: Told) -> None:
     """Each group of a LeaderWorkerSet is either gated as a whole or admitted as a whole."""
     for index in range(3):
@@ -60,7 +61,7 @@ def leader_fits_but_workers_do_not(tenant: Tenant) -> None:
     lws = tenant.create(leader_worker_set(), quota=room(cpu=300) + canary_room)
     tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
     tenant.set_quota(groups(1) + canary_room)
-    lws.eventually(available, moment="room")
+    lws.eventually(running, moment="room")
 
 
 @claim("ADM-02", of=leader_fits_but_workers_do_not)
@@ -85,12 +86,12 @@ def test_pods_of_a_waiting_group_are_pending_and_unbound(told: Told) -> None:
 def two_sets_share_a_queue(tenant: Tenant) -> None:
     """One set fills the queue, another waits; then the first is deleted."""
     first = tenant.create(leader_worker_set("first"), quota=groups(1) + canary_room)
-    first.eventually(available, moment="first-runs")
+    first.eventually(running, moment="first-runs")
     second = tenant.create(leader_worker_set("second"))
     tenant.canary(after=(second.group(0),)).reached(ready, moment="canary-ran")
     first.delete()
     first.reached(gone, moment="first-gone")
-    second.eventually(available, moment="second-runs")
+    second.eventually(running, moment="second-runs")
 
 
 @claim("QUO-08", of=two_sets_share_a_queue)
@@ -114,7 +115,7 @@ def accelerators(tenant: Tenant) -> None:
     tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
     tenant.cover("cpu", "nvidia.com/gpu")
     tenant.set_quota(room(cpu=600, gpu=2))
-    lws.eventually(available, moment="covered")
+    lws.eventually(running, moment="covered")
     tenant.queue().eventually(usage(gpu="2"), moment="counted")
 
 
@@ -133,7 +134,7 @@ def leader_ready(tenant: Tenant) -> None:
     lws.group(0).reached(admitted, leaders_only, moment="admitted")
     tenant.queue().eventually(usage(cpu="500m"), moment="charged")
     tenant.release_pods(lws)
-    lws.eventually(available, moment="running")
+    lws.eventually(running, moment="running")
     tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
 
 
@@ -141,7 +142,6 @@ def leader_ready(tenant: Tenant) -> None:
 def test_the_whole_group_is_charged_before_its_workers_exist(told: Told) -> None:
     """An admitted group is charged in full although only its leader exists yet."""
     told.group(0, of="lws").at("charged", leaders_only, admitted)
-    told.queue().at("charged", usage(cpu="500m"))
 
 
 @claim("POD-13", of=leader_ready)
@@ -174,10 +174,17 @@ def test_waiting_groups_never_held_quota(told: Told) -> None:
     """The groups of a LeaderWorkerSet that is deleted while it waits are never admitted."""
     for index in (0, 1):
         told.group(index, of="lws").never(admitted, since=created, through="gone")
-        told.group(index, of="lws").always(not_admitted, since=created, until="two-wait")
+
+
+@claim("POD-01", of=delete_while_waiting)
+def test_pods_are_gated_while_the_group_is_not_admitted(told: Told) -> None:
+    """A pod that is created while its group's Workload is not admitted has the admission gate."""
+    for index in (0, 1):
+        told.group(index, of="lws").always(gated_until_admitted, since=created, until="two-wait")
 
 
 @claim("QUO-05", of=delete_while_waiting)
 def test_queue_is_charged_for_the_canary_alone(told: Told) -> None:
-    """A queue whose waiting groups are deleted never shows usage for them."""
+    """A queue whose waiting groups are deleted never shows usage or a reservation for them."""
     told.queue().always(usage(cpu="10m"), since="two-wait")
+    told.queue().always(reserved(cpu="10m"), since="two-wait")

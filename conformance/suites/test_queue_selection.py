@@ -5,16 +5,18 @@ from __future__ import annotations
 from conformance.expectations import (
     admitted,
     available,
+    charged_cpu,
     charged_to,
     counts,
     created,
-    gated_until_admitted,
     gone,
     has_podsets,
     no_workloads,
     one_workload_per_group,
+    partly_ungated,
     queued_in,
     released,
+    running,
     templates_without_kueue_keys,
     ungated,
     untouched_by_kueue,
@@ -34,7 +36,7 @@ PAGE_GROUP = Requests(cpu=500)
 def page_sample(tenant: Tenant) -> None:
     """The page's first sample, as printed, runs in a queue with room for exactly its two groups, and is deleted."""
     lws = tenant.create(sample("page-sample.yaml", PAGE_GROUP), quota=groups(2))
-    lws.eventually(available, moment="running")
+    lws.eventually(running, moment="running")
     tenant.queue().eventually(usage(cpu="1"), counts(pending=0, reserving=2, admitted=2), moment="counted")
     tenant.local_queue().reached(counts(pending=0, reserving=2, admitted=2), moment="counted-locally")
     lws.delete()
@@ -53,7 +55,7 @@ def test_every_group_is_queued_where_the_label_says(told: Told) -> None:
 @claim("WL-01", of=page_sample)
 def test_each_group_has_one_workload(told: Told) -> None:
     """A LeaderWorkerSet of N replicas owns exactly N Workloads, one for each group."""
-    told.set().always(one_workload_per_group, since="running", until="counted-locally")
+    told.set().always(one_workload_per_group, since="running", until="gone")
 
 
 @claim("WL-07", of=page_sample)
@@ -63,27 +65,28 @@ def test_podsets_are_one_leader_and_the_workers(told: Told) -> None:
         told.group(index).always(has_podsets(1, 2), since=created, until="running")
 
 
-@claim("POD-01", of=page_sample)
-def test_pods_are_gated_while_the_group_is_not_admitted(told: Told) -> None:
-    """A pod that is created while its group's Workload is not admitted has the admission gate."""
+@claim("QUO-01", of=page_sample)
+def test_each_group_is_charged_leader_and_workers(told: Told) -> None:
+    """Each group of the page's sample is charged 100m for its leader and 400m for its two workers."""
     for index in (0, 1):
-        told.group(index).always(gated_until_admitted, since=created, until="running")
+        told.group(index).always(charged_cpu("100m", "400m"), since=admitted, until="counted")
 
 
 @claim("POD-09", of=page_sample)
 def test_admission_ungates_every_pod(told: Told) -> None:
     """Once the group's Workload is Admitted, every pod of the group loses Kueue's gates, and none before."""
     for index in (0, 1):
-        told.group(index).before(admitted, ungated, since=created)
+        told.group(index).before(admitted, partly_ungated, since=created)
         told.group(index).at("running", ungated)
 
 
-@story(moments={"running": "QSEL-03"})
+@story(moments={"first-group-runs": "QSEL-03", "running": "QSEL-03"})
 def unlabelled_set(tenant: Tenant) -> None:
-    """A set without queue label runs beside an empty queue, and is scaled from one group to two."""
-    tenant.open(quota=canary_room)
-    lws = tenant.create(leader_worker_set(queue=None, on_tenant=tenant.name))
-    lws.reached(available, moment="first-group-runs")
+    """A set without queue label runs beside an empty queue with room for it, and is scaled from one group to two."""
+    spec = leader_worker_set(queue=None, on_tenant=tenant.name)
+    tenant.open(quota=groups(2) + canary_room, group=spec.group)
+    lws = tenant.create(spec)
+    lws.eventually(available, moment="first-group-runs")
     lws.scale(2)
     lws.eventually(available, moment="running")
     # Kueue looks at sets in the order of their events, so a queued set that came later runs after this one was ignored.
@@ -113,7 +116,7 @@ def two_queues(tenant: Tenant) -> None:
     in_a = tenant.create(spec)
     in_b = tenant.create(leader_worker_set("in-b", queue="queue-b", replicas=2))
     in_a.reached(available, moment="a-runs")
-    in_b.eventually(available, moment="both-run")
+    in_b.eventually(running, moment="both-run")
     tenant.queue("queue-a").eventually(usage(cpu="500m"), counts(admitted=1), moment="counted-a")
     tenant.queue("queue-b").eventually(usage(cpu="1"), counts(admitted=2), moment="counted-b")
 
@@ -127,13 +130,14 @@ def test_each_set_is_charged_to_its_own_queue(told: Told) -> None:
         told.group(index, of="in-b").always(charged_to(f"{tenant}-b"), since=admitted)
 
 
-@story(moments={"running": "UP-08"})
+@story(moments={"running": "UP-08", "counted": "UP-08"})
 def replicas_unset(tenant: Tenant) -> None:
     """A set without `replicas` and without a leader template runs in a queue with room for two groups."""
     spec = leader_worker_set(replicas=None, leader=None, worker=Requests(cpu=100))
     lws = tenant.create(spec, quota=groups(2) + room(cpu=10))
-    lws.eventually(available, moment="running")
+    lws.eventually(running, moment="running")
     tenant.canary(after=(lws.group(0),)).reached(admitted, moment="canary-admitted")
+    tenant.queue().eventually(usage(cpu="310m"), counts(pending=0, admitted=2), moment="counted")
 
 
 @claim("UP-08", of=replicas_unset)

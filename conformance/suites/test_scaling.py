@@ -15,13 +15,13 @@ from conformance.expectations import (
     gated,
     no_pods_beyond,
     no_workload,
-    no_workloads,
     one_workload_per_group,
     pod_revisions,
     pod_uids,
     ready,
     ready_groups,
     released,
+    running,
     templates,
     usage,
     workload_uid,
@@ -38,11 +38,11 @@ from conformance.world.tenant import Tenant
 def scale_up_without_quota(tenant: Tenant) -> None:
     """One group runs and fills the quota; a second is asked for; later there is room for it."""
     lws = tenant.create(leader_worker_set(), quota=groups(1) + canary_room)
-    lws.eventually(available, moment="running")
+    lws.eventually(running, moment="running")
     lws.scale(2)
     tenant.canary(after=(lws.group(1),)).reached(ready, moment="canary-ran")
     tenant.set_quota(groups(2) + canary_room)
-    lws.eventually(available, moment="room")
+    lws.eventually(running, moment="room")
 
 
 @claim("UP-01", of=scale_up_without_quota)
@@ -74,7 +74,7 @@ def scale_up_in_steps(tenant: Tenant) -> None:
     tenant.canary(after=tuple(lws.group(index) for index in range(5))).reached(ready, moment="canary-ran")
     tenant.queue().eventually(usage(cpu="910m"), counts(pending=2, admitted=4), moment="counted")
     tenant.set_quota(groups(5) + canary_room)
-    lws.eventually(available, moment="all-run")
+    lws.eventually(running, moment="all-run")
 
 
 @claim("UP-05", of=scale_up_in_steps)
@@ -90,9 +90,10 @@ def quickly_up_and_down(tenant: Tenant) -> None:
     lws = tenant.create(leader_worker_set(size=2), quota=groups(4) + canary_room)
     lws.reached(available, moment="running")
     lws.scale(4)
+    lws.group(3).reached(created)
     lws.scale(1)
     tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
-    lws.eventually(available, workloads_of(0), no_pods_beyond(1), moment="settled")
+    lws.eventually(running, workloads_of(0), no_pods_beyond(1), moment="settled")
     tenant.queue().eventually(usage(cpu="310m"), counts(pending=0, admitted=2), moment="counted")
 
 
@@ -112,7 +113,7 @@ def scale_down_makes_room(tenant: Tenant) -> None:
     tenant.canary(after=(other.group(0),)).reached(ready, moment="canary-ran")
     lws.scale(1)
     lws.group(1).eventually(absent, moment="removed")
-    other.eventually(available, moment="waiting-runs")
+    other.eventually(running, moment="waiting-runs")
     tenant.queue().eventually(usage(cpu="1010m"), counts(pending=0, admitted=3), moment="counted")
 
 
@@ -134,6 +135,7 @@ def test_scaling_changes_no_template_and_restarts_nothing(told: Told) -> None:
     """Scaling alters no template, gives no pod another revision, and interrupts no remaining group."""
     told.set("lws").keeps(templates, since="running")
     told.group(0, of="lws").keeps(pod_revisions, admission_time, since="running")
+    told.group(0, of="lws").always(complete, since="running")
 
 
 @story(moments={"removed": "DOWN-05", "counted": "DOWN-05"})
@@ -166,13 +168,13 @@ def to_zero_and_back(tenant: Tenant) -> None:
     lws.eventually(exists_with_no_groups, moment="empty")
     tenant.queue().eventually(released, moment="released")
     lws.scale(2)
-    lws.eventually(available, moment="back")
+    lws.eventually(running, moment="back")
 
 
 @claim("ZERO-01", of=to_zero_and_back)
 def test_a_set_of_zero_keeps_nothing(told: Told) -> None:
     """A LeaderWorkerSet that was scaled to zero stays, without Workloads and without pods."""
-    told.set().at("released", exists_with_no_groups, no_workloads)
+    told.set().always(exists_with_no_groups, since="empty", until="released")
 
 
 @claim("ZERO-02", of=to_zero_and_back)

@@ -6,13 +6,13 @@ from conformance.expectations import (
     admitted,
     at_most_admitted,
     atomic,
-    available,
     bound_as_assigned,
     counts,
     created,
     gated,
     groups_in_different_racks,
     in_rack,
+    kueue_gated,
     leaders_only,
     no_assignment,
     no_pods_beyond,
@@ -20,7 +20,7 @@ from conformance.expectations import (
     placed_as,
     ready,
     ready_groups,
-    topology_gated,
+    running,
     uncreatable_workers,
     usage,
     whole_group_in_one_rack,
@@ -74,7 +74,7 @@ def page_topology_sample(tenant: Tenant) -> None:
     """The page's second sample, mended, runs on two racks that each have room for one of its two groups."""
     tenant.open(quota={"tas-user-queue": groups(2)}, group=TAS_GROUP, layout=TWO_RACKS, topology=True)
     lws = tenant.create(sample("page-topology-sample-mended.yaml", TAS_GROUP))
-    lws.eventually(available, moment="running")
+    lws.eventually(running, moment="running")
     tenant.queue("tas-user-queue").eventually(usage(cpu="1", gpu="4"), moment="counted")
 
 
@@ -96,7 +96,7 @@ def test_replicas_may_have_different_racks(told: Told) -> None:
 def one_group_on_two_racks(tenant: Tenant) -> None:
     """Vector V1: a group of a leader and two GPU workers meets two racks that each fit it."""
     lws = tenant.create(V1_SET, quota=groups(1), layout=TWO_RACKS, topology=True)
-    lws.eventually(available, moment="running")
+    lws.eventually(running, moment="running")
 
 
 @claim("V1", of=one_group_on_two_racks)
@@ -112,19 +112,19 @@ def no_rack_fits(tenant: Tenant) -> None:
     lws = tenant.create(V1_SET, quota=room(cpu=200, gpu=4) + canary_room, layout=THREE_LONE_HOSTS, topology=True)
     tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
     tenant.add_hosts("r2: h4 4000/1")
-    lws.eventually(available, moment="room")
+    lws.eventually(running, moment="room")
 
 
 @claim("TAS-03", of=no_rack_fits)
 def test_group_waits_while_no_rack_fits_it(told: Told) -> None:
     """While no rack fits the whole group, it gets neither quota nor domains, although the cluster has room in total."""
-    told.group(0, of="lws").always(no_assignment, since=created, until=admitted, through="canary-ran")
+    told.group(0, of="lws").always(no_quota_reserved, since=created, until=admitted, through="canary-ran")
 
 
 @claim("TAS-29", of=no_rack_fits)
-def test_waiting_topology_pods_keep_both_gates(told: Told) -> None:
-    """The pods of a topology-aware group that waits keep both gates."""
-    told.group(0, of="lws").always(topology_gated, since=created, until=admitted, through="canary-ran")
+def test_waiting_topology_pods_keep_a_gate(told: Told) -> None:
+    """The pods of a topology-aware group that waits keep a gate of Kueue and are bound to no node."""
+    told.group(0, of="lws").always(kueue_gated, since=created, until=admitted, through="canary-ran")
 
 
 @claim("V2", of=no_rack_fits)
@@ -137,8 +137,8 @@ def test_v2_only_the_rack_that_grew_is_used(told: Told) -> None:
 
 @claim("V19", of=no_rack_fits)
 def test_v19_quota_without_a_place_does_not_admit(told: Told) -> None:
-    """V19: quota for two groups and no rack for one: nothing is reserved."""
-    told.group(0, of="lws").always(no_quota_reserved, since=created, until=admitted, through="canary-ran")
+    """V19: quota for two groups and no rack for one: the group stays gated whole, and is assigned nothing."""
+    told.group(0, of="lws").at("canary-ran", gated, no_assignment)
 
 
 @story()
@@ -150,9 +150,9 @@ def place_without_quota(tenant: Tenant) -> None:
 
 @claim("V19", of=place_without_quota)
 def test_v19_a_place_without_quota_does_not_admit(told: Told) -> None:
-    """V19: a rack for the group and quota for half of it: nothing is reserved and both gates stay."""
+    """V19: a rack for the group and quota for half of it: nothing is reserved, and the group stays gated whole."""
     told.group(0, of="lws").always(no_quota_reserved, since=created, through="canary-ran")
-    told.group(0, of="lws").always(topology_gated, since=created, through="canary-ran")
+    told.group(0, of="lws").always(gated, since=created, through="canary-ran")
 
 
 @story(moments={"two-run": "V3", "one-left": "V3", "two-again": "V3"})
@@ -164,7 +164,7 @@ def three_replicas_on_two_racks(tenant: Tenant) -> None:
     tenant.canary(after=tuple(lws.group(index) for index in range(3))).reached(ready, moment="canary-ran")
     # Whichever group waited: if it was the first, it is now admitted into a rack that was freed.
     lws.scale(1)
-    lws.eventually(available, no_pods_beyond(1), moment="one-left")
+    lws.eventually(running, no_pods_beyond(1), moment="one-left")
     lws.scale(3)
     lws.eventually(ready_groups(2), moment="two-again")
 
@@ -194,5 +194,5 @@ def same_rack_name_in_two_blocks(tenant: Tenant) -> None:
 @claim("V10", of=same_rack_name_in_two_blocks)
 def test_v10_racks_of_the_same_name_are_not_one_rack(told: Told) -> None:
     """V10: hosts whose rack label is equal but whose block differs are not one rack, so the group waits."""
-    told.group(0, of="lws").always(topology_gated, since=created, through="canary-ran")
-    told.group(0, of="lws").always(no_assignment, since=created, through="canary-ran")
+    told.group(0, of="lws").always(gated, since=created, through="canary-ran")
+    told.group(0, of="lws").always(no_quota_reserved, since=created, through="canary-ran")

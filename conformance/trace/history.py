@@ -31,17 +31,20 @@ from conformance.trace.records import (
 class View:
     """The tenant's world at one moment. Objects are read, never changed."""
 
-    __slots__ = ("_last_uid", "_objects", "position", "tenant")
+    __slots__ = ("_last_uid", "_objects", "_owners", "position", "tenant")
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
         self.position = 0
         self._objects: dict[str, dict[str, Object]] = {}
         self._last_uid: dict[tuple[str, str], str] = {}
+        self._owners: dict[str, set[str]] = {}
 
     def apply(self, change: Change) -> None:
         """Move on by one change (used by History and by live waiting, not by expectations)."""
         of_kind = self._objects.setdefault(change.kind, {})
+        if change.kind == "Workload":
+            self._owners.setdefault(change.uid, set()).update(owner_uids(change.object))
         if change.type == "DELETED":
             present = of_kind.get(change.name)
             # A deletion told late must not remove a namesake created since.
@@ -64,8 +67,12 @@ class View:
         return self._last_uid.get((kind, name))
 
     def owned_workloads(self, uid: str) -> list[Object]:
-        """The Workloads that name this UID as an owner."""
-        return [workload for workload in self.all("Workload") if uid in owner_uids(workload)]
+        """The Workloads that name this UID as an owner, or once did.
+
+        When a LeaderWorkerSet is deleted, the garbage collector takes its reference out of the Workloads that pods own
+        too; those Workloads exist, and hold quota, until the pods are gone.
+        """
+        return [one for one in self.all("Workload") if uid in self._owners.get(one["metadata"]["uid"], ())]
 
     def workload_of_group(self, set_name: str, index: int) -> Object | None:
         """The Workload of a group: owned by the (last) LeaderWorkerSet of that name, and carrying the group's index."""
