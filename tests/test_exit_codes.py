@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-import report_samples as samples
 from hypothesis import given
 from hypothesis import strategies as st
 
+import report_samples as samples
 from conformance.outcomes import JUDGED, Level, Outcome
 from conformance.report import log, model
 from conformance.report.building import build

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import report_samples as samples
 
+import report_samples as samples
 from conformance.errors import HarnessError
 from conformance.outcomes import Outcome
 from conformance.report import junit, model

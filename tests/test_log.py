@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-import report_samples as samples
 
+import report_samples as samples
 from conformance.errors import HarnessError, UsageError
 from conformance.outcomes import Outcome
 from conformance.report.log import FILE, ClaimLine, FindingLine, Line, RunLog, claim_id, read

@@ -12,10 +12,10 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
-import report_samples as samples
 from hypothesis import given
 from hypothesis import strategies as st
 
+import report_samples as samples
 from conformance.errors import HarnessError, UsageError
 from conformance.outcomes import Outcome, worst
 from conformance.report import log, model

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
-import report_samples as samples
 from rich.console import Console
 
+import report_samples as samples
 from conformance.outcomes import Outcome
 from conformance.report import log, model, terminal, words
 from conformance.report.building import claim_of
