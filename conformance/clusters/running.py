@@ -1,0 +1,124 @@
+"""One controller running beside a local cluster: put on, made ready, stopped, started again."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from conformance.clusters.applying import apply_all, are_served, path_of
+from conformance.clusters.controllers import Controller, Installation, merged, process_settings
+from conformance.clusters.controlplane import STAGE_CONTROLLERS
+from conformance.clusters.ports import Reservation, run_on_free_ports
+from conformance.clusters.processes import Program
+from conformance.clusters.webhook_certificates import WebhookCertificate, webhook_certificate
+from conformance.errors import HarnessError
+from conformance.kube import ApiError, Object
+
+if TYPE_CHECKING:
+    from conformance.clusters.local import LocalCluster
+
+DENIED: Final = "denied the request"
+"""Part of the answer that a webhook itself gave; one that cannot be called gives a 500 instead."""
+REMOUNT_SECONDS: Final = 0.5
+
+
+class RunningController:
+    """A controller and its process."""
+
+    def __init__(self, cluster: LocalCluster, controller: Controller) -> None:
+        self.controller = controller
+        self.config: dict[str, Any] = {}
+        """The configuration it runs with, once put on."""
+        self._cluster = cluster
+        self._folder = cluster.folder / controller.name
+        self._certificates = self._folder / "certificates"
+        self._deadline = cluster.deadlines["controllers"]
+        self._held: list[Reservation] = []
+
+    def put_on(self) -> None:
+        """Apply its manifests, start it, and wait until every kind of its webhooks answers."""
+        self._installation = Installation(self.controller)
+        certificate = webhook_certificate(self._installation.webhook_dns_name, f"{self.controller.name}-ca")
+        certificate.mount(self._certificates)
+        self._cluster.wait_for_api()
+        run_on_free_ports(self._cluster.processes, lambda: self._choose(certificate), self._await_ready)
+
+    def stop(self) -> None:
+        """End the process, as a rollout or a lost node would; its manifests and ports stay."""
+        self._cluster.processes.stop(self.controller.name)
+        self._held = [Reservation(port=port) for port in (self._webhook_port, self._health_port)]
+
+    def start_again(self) -> None:
+        """Start the process that `stop` ended and wait until its webhooks answer."""
+        self._cluster.processes.start(self._program, tentative=True)
+        self._await_ready(self._program)
+        self._cluster.processes.settle(self.controller.name)
+        for held in self._held:
+            held.release()
+
+    def _choose(self, certificate: WebhookCertificate) -> tuple[Program, Reservation]:
+        """Choose ports, tell the API server about them, and say what to run."""
+        cluster, name, installation = self._cluster, self.controller.name, self._installation
+        reserved = Reservation(count=2)
+        self._webhook_port, self._health_port = reserved.ports
+        apply_all(cluster.kube, installation.objects(self._webhook_port, certificate), deadline=self._deadline)
+        needed = [*installation.resources, *self.controller.needs]
+        cluster.wait_until(f"the CRDs of {name} are served", lambda: are_served(cluster.kube, needed), self._deadline)
+        settings = process_settings(self._webhook_port, self._health_port, self._certificates)
+        self.config = merged(self.controller.configure(installation.config), settings)
+        config = self._folder / "config.yaml"
+        config.write_bytes(msgspec.json.format(msgspec.json.encode(self.config)))
+        kubeconfig = cluster.identity_kubeconfig(name, installation.identity)
+        argv = [str(self.controller.binary), f"--config={config}", f"--kubeconfig={kubeconfig}"]
+        self._program = Program(name, [*argv, *installation.arguments], cluster.layout.log(name), STAGE_CONTROLLERS)
+        return self._program, reserved
+
+    def _await_ready(self, program: Program) -> None:
+        name = self.controller.name
+        self._cluster.wait_until(f"{name} answers /readyz", self._answers_readyz, self._deadline, program)
+        self._last_mount = time.monotonic()
+        with ThreadPoolExecutor(max(1, len(self.controller.probes)), thread_name_prefix=f"probe-{name}") as pool:
+            for answered in [pool.submit(self._await_probe, probe, program) for probe in self.controller.probes]:
+                answered.result()
+
+    def _await_probe(self, probe: Object, program: Program) -> None:
+        last = "no answer"
+
+        def answered() -> bool:
+            nonlocal last
+            self._mount_again()
+            try:
+                self._cluster.kube.raw("POST", path_of(probe).rpartition("/")[0], probe, query={"dryRun": "All"})
+                return True
+            except (ApiError, HarnessError) as error:
+                last = str(error)
+                return DENIED in last
+
+        what = f"the webhooks of {self.controller.name} answer for a {probe['kind']}"
+        try:
+            self._cluster.wait_until(what, answered, self._deadline, program)
+        except HarnessError as error:
+            raise HarnessError(f"{error}; the last answer was: {last}") from error
+
+    def _answers_readyz(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._health_port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def _mount_again(self) -> None:
+        """Do what the kubelet does when a mounted Secret has changed: a rotator may have disliked our certificate."""
+        if time.monotonic() - self._last_mount < REMOUNT_SECONDS:
+            return
+        self._last_mount = time.monotonic()
+        secret = self._cluster.kube.get("Secret", self._installation.webhook_secret, self._installation.namespace)
+        WebhookCertificate({k: base64.b64decode(v) for k, v in secret["data"].items()}).mount(self._certificates)
