@@ -6,12 +6,14 @@ Exit codes of `run` and `judge`: README, "Exit codes". Every command answers a u
 from __future__ import annotations
 
 import inspect
+import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 import conformance
 from conformance.errors import HarnessError, UsageError
@@ -41,16 +43,30 @@ PYTEST_OPTIONS = {
 def main() -> None:
     """The entry point."""
     try:
-        app()
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        _refuse(error)
     except UsageError as error:
         _fail(str(error), ExitCode.USAGE)
     except HarnessError as error:
         _fail(str(error), ExitCode.UNDECIDED)
     except KeyboardInterrupt:
         _fail("interrupted", ExitCode.INTERRUPTED)
+    raise SystemExit(code)
 
 
-def _fail(sentence: str, code: int) -> None:
+def _refuse(error: TyperException) -> NoReturn:
+    """What is wrong with a command line, in one sentence; the help where no command was named at all."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if "\n" in message:
+        print(message)
+        raise SystemExit(ExitCode.USAGE)
+    command = context.command_path if context is not None else app.info.name
+    end = " " if message.endswith("?") else "; "
+    _fail(f"{message[0].lower()}{message[1:].rstrip('.')}{end}`{command} --help` tells more", ExitCode.USAGE)
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
     print(f"error: {sentence}", file=sys.stderr)
     raise SystemExit(code)
 
@@ -99,6 +115,8 @@ def run(
     """Tell the stories on a cluster, judge the claims, and write the results."""
     from conformance.running import run_and_report
 
+    if workers is not None and not re.fullmatch(r"\d+|auto|logical", workers):
+        raise UsageError(f"-n {workers}: how many worker processes? Write a number, or auto for one per core")
     pytest_arguments = [
         part for flag, value in (("-k", expression), ("-m", marks), ("-n", workers)) if value for part in (flag, value)
     ]

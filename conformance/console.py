@@ -5,6 +5,8 @@ It takes the place of pytest's own terminal reporter; what is judged and how is 
 
 from __future__ import annotations
 
+import shlex
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from conformance.collecting import CLAIMED
-from conformance.outcomes import JUDGED, Level, Outcome
+from conformance.outcomes import JUDGED, ExitCode, Level, Outcome
 from conformance.report import building, exitcode, log, terminal, words
 from conformance.report.live import LiveProgress
 from conformance.reporting import lines_of
@@ -23,6 +25,8 @@ from conformance.settings import OPTIONS, Settings
 
 SECONDS_TO_START, SECONDS_PER_STORY = 10.0, 1.3
 """What a run takes on two cores, roughly (docs/benchmarks.md); only for the display."""
+NOT_REPEATED = ("story", "requirement", "level", "feature", "skip", "out", "junit")
+"""Options of a run that the command that tells one story again must not have: it chooses, and writes, for itself."""
 
 
 class ConsoleReporter:
@@ -33,6 +37,7 @@ class ConsoleReporter:
         self.live = LiveProgress(console)
         self.session: Session | None = None
         self.problems: list[str] = []
+        self._interrupted = False
         self._left: dict[str, int] = {}
         self._outcomes: dict[str, list[Outcome]] = defaultdict(list)
         self._lock = threading.Lock()
@@ -40,7 +45,9 @@ class ConsoleReporter:
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session_of(session.config)
+        self.session.command = self._command_line
         self.session.say = lambda text: self.console.print(text)
+        self.session.beginning = self._announce
         self.session.teller_changed = self._story_changed
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -54,8 +61,9 @@ class ConsoleReporter:
             claimed = item.stash.get(CLAIMED, None)
             if claimed is not None and claimed.record is not None:
                 self._left[claimed.story.name] = self._left.get(claimed.story.name, 0) + 1
-        if not session.config.pluginmanager.has_plugin("conformance-controller"):
-            self._announce()
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self._interrupted = isinstance(excinfo.value, KeyboardInterrupt)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -68,6 +76,8 @@ class ConsoleReporter:
             self._announce()
 
     def _announce(self) -> None:
+        if not self._left:  # xdist's workers have yet to collect
+            return
         claims = sum(self._left.values())
         what = f"{self.settings.implementation} on {self.settings.cluster}, profile {self.settings.profile}"
         self.console.print(
@@ -93,12 +103,16 @@ class ConsoleReporter:
             self._outcomes[line.story].append(claim.outcome)
             self._left[line.story] -= 1
             complete = self._left[line.story] == 0
-        if claim.outcome in (Outcome.FAILED, Outcome.ERROR) and not line.caused_by:
+        if claim.outcome in (Outcome.FAILED, Outcome.ERROR) and not line.caused_by and self._is_news(line):
             terminal.print_failure(self.console, claim, self._records[line.requirements[0]], command=self.command)
         elif self.verbose and claim.outcome in JUDGED:
             self.console.print(f"  {claim.outcome:12} {', '.join(line.requirements)}  {claim.id}")
         if complete:
             self._story_complete(line.story)
+
+    def _is_news(self, line: log.ClaimLine) -> bool:
+        """What broke the run is told once, and not again with every claim that it leaves undecided."""
+        return self.session is None or self.session.broken is None or line.reason != self.session.broken
 
     def _story_complete(self, story: str) -> None:
         seconds = (
@@ -120,28 +134,32 @@ class ConsoleReporter:
         repeat = [words.COMMAND]
         for option in OPTIONS:
             value = getattr(self.settings, option.key)
-            if option.name in ("story", "requirement", "out", "level", "feature", "skip") or value == option.default:
+            if option.name in NOT_REPEATED or value == option.default:
                 continue
-            repeat.append(f"--{option.name}" if value is True else f"--{option.name} {value}")
+            repeat.append(f"--{option.name}" if value is True else f"--{option.name} {shlex.quote(str(value))}")
         return " ".join(repeat)
 
-    def conclude(self, pytest_code: int, interrupted: bool) -> int:
+    def conclude(self) -> int:
         """Print the closing report; the exit code."""
         self.live.finish()
         session = self.session
-        result = session.result if session is not None else None
         problem = "; ".join(self.problems) or (session.problem if session is not None else None)
-        if result is None:
-            decision = exitcode.decide(None, interrupted=interrupted, not_begun=problem)
-            self.console.print(f"error: {decision.why}" if decision.code == 2 else decision.why, style="bold red")
-            return decision.code
-        level = Level(self.settings.fail_on)
+        result = session.result if session is not None else None
         decision = exitcode.decide(
-            result, fail_on=level, require_all=self.settings.require_all, interrupted=interrupted, not_begun=problem
+            result,
+            fail_on=Level(self.settings.fail_on),
+            require_all=self.settings.require_all,
+            interrupted=self._interrupted,
+            not_begun=problem,
         )
+        if problem and decision.code == ExitCode.OK:  # such as a report that could not be written
+            decision = exitcode.Decision(ExitCode.UNDECIDED, problem)
         if problem:
-            self.console.print(f"error: {problem}", style="bold red")
-        assert session is not None
+            print(f"error: {problem}", file=sys.stderr)
+        elif result is None:
+            self.console.print(decision.why, style="bold red")
+        if result is None or session is None:
+            return decision.code
         terminal.print_report(
             self.console,
             result,

@@ -53,6 +53,7 @@ class Kube:
         warned: Callable[[str], None] = lambda text: None,
     ) -> None:
         """`warned` is told every Warning header (RFC 7234) of an answer, such as that of a deprecated API."""
+        import yaml
         from kubernetes import client, config
 
         settings = client.Configuration()
@@ -62,9 +63,10 @@ class Kube:
             config.load_kube_config(  # type: ignore[no-untyped-call]
                 str(kubeconfig), client_configuration=settings, persist_config=False
             )
-        except (config.ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+            said = " ".join(str(error).split())
             raise UsageError(
-                f"cannot read kubeconfig {kubeconfig}: {error}; name a readable one with --kubeconfig"
+                f"cannot read kubeconfig {kubeconfig}: {said}; name a readable one with --kubeconfig"
             ) from error
         self._api = client.ApiClient(settings)
         self._pool = self._api.rest_client.pool_manager

@@ -7,10 +7,10 @@ the console command drives the same hooks.
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -62,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _session(config: pytest.Config) -> Session:
+    from conformance import premises
     from conformance.session import Session
 
     settings = settings_of(config)
@@ -70,6 +71,8 @@ def _session(config: pytest.Config) -> Session:
         from conformance.workers import FOLDER, WorkerSession
 
         return WorkerSession(settings, Path(given[FOLDER]), given["workerid"])
+    if not config.option.collectonly:
+        premises.check(settings)
     session = Session(settings, _command(config))
     if config.getoption("numprocesses", None):
         from conformance.workers import Controller
@@ -97,6 +100,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("told", declared.stories, ids=names, indirect=True)
 
 
+def _say(reporter: Any, text: str) -> None:
+    reporter.ensure_newline()
+    reporter.write_line(text)
+
+
 class Conduct:
     """The hooks of a run that judges."""
 
@@ -117,9 +125,15 @@ class Conduct:
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            self.session.say = partial(_say, reporter)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        from conformance.reporting import note_unjudged
+        from conformance.reporting import note_unjudged, to_judge
         from conformance.workers import take_back
 
         controls = session.config.pluginmanager.has_plugin("conformance-controller")
@@ -131,6 +145,7 @@ class Conduct:
             self.session.problem = str(error)
             pytest.exit(str(error), returncode=2)
         interrupted = True
+        self.session.to_judge = to_judge(session.items)
         try:
             result = yield
             interrupted = False
@@ -140,8 +155,7 @@ class Conduct:
             raise
         finally:
             self.session.cancel("the run is being ended")
-            note_unjudged(self.session, session.items)
-            self.session.end(interrupted=interrupted)
+            self.session.end(interrupted=interrupted, last=partial(note_unjudged, self.session))
             if controls:
                 take_back(self.session.folder)
 
@@ -183,10 +197,19 @@ class Conduct:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         from conformance.reporting import write_results
 
-        if self.session.log is not None and self.session.came_up:
-            problem = write_results(self.session)
-            if problem:
-                print(problem, file=sys.stderr)
+        if self.session.log is None or not self.session.came_up:
+            return
+        problem = write_results(self.session)
+        if problem is not None:
+            self.session.problem = self.session.problem or problem
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.session.problem is not None:
+            terminalreporter.write_line(f"error: {self.session.problem}", red=True)
+        if self.session.came_up:
+            terminalreporter.write_line(f"conformance results: {self.session.folder}")
 
     def pytest_report_header(self) -> str:
         chosen = self.session.settings

@@ -13,13 +13,14 @@ from conformance.collecting import Claimed
 from conformance.errors import UsageError
 from conformance.expectations.judging import Told
 from conformance.implementations.deviations import listed
-from conformance.invariant_items import invariant_lines
-from conformance.outcomes import JUDGED
+from conformance.invariant_items import Listed, invariant_lines
+from conformance.outcomes import JUDGED, Outcome
 from conformance.report import building, log, model
 from conformance.requirements import load
 from conformance.suite import ClaimOfStory, whole_suite
 from conformance.trace.history import History
 from conformance.trace.reading import Trace
+from conformance.trace.records import Record
 from conformance.verdicts import judge_moment, line_of
 
 
@@ -34,42 +35,58 @@ def judge_again(folder: Path) -> model.Result:
 def lines(folder: Path) -> Iterator[log.Line]:
     """The log of a run with its verdicts made anew."""
     told = list(log.read(folder))
-    names: list[str] = []
+    judged: dict[str, dict[str, log.ClaimLine]] = {}
     for line in told:
         match line:
             case log.ClaimLine() if line.outcome in JUDGED:
-                names.append(line.story)
-            case log.InvariantsLine() | log.StoryLine():
-                names += [line.story if isinstance(line, log.InvariantsLine) else line.name]
-            case log.LatencyLine():
-                pass  # measured anew below
+                judged.setdefault(line.story, {})[line.id] = line
+            case log.InvariantsLine() | log.StoryLine() | log.LatencyLine():
+                pass  # made anew below
             case _:
                 yield line
-    yield from _verdicts(
-        folder, list(dict.fromkeys(names)), {line.id for line in told if isinstance(line, log.ClaimLine)}, told
-    )
+    yield from _verdicts(folder, judged, told)
 
 
-def _verdicts(folder: Path, stories: list[str], selected: set[str], told: list[log.Line]) -> Iterator[log.Line]:
+def _verdicts(folder: Path, judged: dict[str, dict[str, log.ClaimLine]], told: list[log.Line]) -> Iterator[log.Line]:
     traces = [Trace(path) for path in sorted(folder.glob("trace*.ndjson*"))]
     if not traces:
         raise UsageError(f"there is no trace in {folder}; name the results folder of a run")
     of_story = {name: trace for trace in traces for name in trace.stories}
-    implementation = next(line.implementation for line in told if isinstance(line, log.ImplementationLine))
-    suite = whole_suite()
+    implementation = next((line.implementation for line in told if isinstance(line, log.ImplementationLine)), None)
+    if implementation is None:
+        return  # the run ended before anything was told, and `build` says so
+    name, version = implementation.name, implementation.version
 
-    def deviation(name: str) -> model.Deviation | None:
-        return listed(implementation.name, implementation.version, name)
+    def deviation(of: str) -> model.Deviation | None:
+        return listed(name, version, of)
 
-    for name in stories:
-        if name not in of_story:
+    for story, claims in judged.items():
+        records = of_story[story].story(story) if story in of_story else []
+        yield from _story(story, records, claims, deviation)
+
+
+def _story(
+    story: str, records: list[Record], claims: dict[str, log.ClaimLine], deviation: Listed
+) -> Iterator[log.Line]:
+    """The verdicts on a story as far as its trace goes: what broke stays an error, and half a trace decides nothing."""
+    history, cleaned = History(records), History(records, until="cleaned")
+    for claim in whole_suite().of_story(story):
+        if claim.id not in claims:
             continue
-        records = of_story[name].story(name)
-        history = History(records)
-        for claim in suite.of_story(name):
-            if claim.id in selected:
-                yield _judge(claim, history, deviation(claim.requirement))
-        yield from invariant_lines(name, History(records, until="cleaned"), deviation)
+        if "told" in history.fences:
+            yield _judge(claim, history, deviation(claim.requirement))
+        elif claims[claim.id].outcome in (Outcome.ERROR, Outcome.INCONCLUSIVE):
+            yield claims[claim.id]
+        else:
+            yield log.ClaimLine(
+                id=claim.id,
+                requirements=[claim.requirement],
+                story=story,
+                outcome=Outcome.INCONCLUSIVE,
+                reason="the run was killed before all of this story's trace was written",
+            )
+    if "cleaned" in cleaned.fences:
+        yield from invariant_lines(story, cleaned, deviation)
 
 
 def _judge(claim: ClaimOfStory, history: History, deviation: model.Deviation | None) -> log.ClaimLine:

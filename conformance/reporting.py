@@ -120,34 +120,38 @@ def record(session: Session, report: pytest.TestReport) -> None:
             session.cancel(str(error))
 
 
-def note_unjudged(session: Session, items: list[pytest.Item]) -> None:
-    """After -x, --fail-fast or Ctrl-C: say of every claim that was to be judged and was not, that it is undecided."""
-    if session.log is None:
-        return
-    for item in items:
-        claimed = item.stash.get(CLAIMED, None)
-        id_ = log.claim_id(item.nodeid)
-        if claimed is None or claimed.record is None or not claimed.prospect.judged or id_ in session.recorded:
-            continue
-        line = log.ClaimLine(
-            id=id_,
-            requirements=[claimed.record.id],
-            story=claimed.story.name,
-            outcome=Outcome.INCONCLUSIVE,
-            reason="the run ended before this was judged",
-        )
-        session.log.append(line)
+def to_judge(items: list[pytest.Item]) -> list[log.ClaimLine]:
+    """What is to be said of each claim that the run is to judge, should it end before."""
+    claims = ((item.nodeid, item.stash.get(CLAIMED, None)) for item in items)
+    return [
+        unjudged(log.claim_id(node), claimed.record.id, claimed.story.name)
+        for node, claimed in claims
+        if claimed is not None and claimed.record is not None and claimed.prospect.judged
+    ]
+
+
+def unjudged(id_: str, requirement: str, story: str) -> log.ClaimLine:
+    """A claim that was to be judged and was not: after -x, --fail-fast or Ctrl-C."""
+    reason = "the run ended before this was judged"
+    return log.ClaimLine(id=id_, requirements=[requirement], story=story, outcome=Outcome.INCONCLUSIVE, reason=reason)
+
+
+def note_unjudged(session: Session) -> None:
+    """Say of every claim that was to be judged and was not, that it is undecided."""
+    if session.log is not None:
+        for line in session.to_judge:
+            if line.id not in session.recorded:
+                session.log.append(line)
 
 
 def write_results(session: Session) -> str | None:
     """Write `result.json`, and JUnit XML where asked for; what went wrong with that, in a sentence."""
     catalogue = load()
     try:
-        result = building.build(log.read(session.folder), catalogue)
-        building.write_result(session.folder, result)
+        session.result = building.build(log.read(session.folder), catalogue)
+        building.write_result(session.folder, session.result)
         if session.settings.junit is not None:
-            junit.write(session.settings.junit, result, catalogue)
+            junit.write(session.settings.junit, session.result, catalogue)
     except (HarnessError, UsageError) as error:
         return str(error)
-    session.result = result
     return None

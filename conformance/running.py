@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from conformance import premises
 from conformance.components import Components
 from conformance.deadlines import Deadlines
 from conformance.errors import HarnessError, UsageError
@@ -26,6 +27,8 @@ def run_and_report(settings: Settings, pytest_arguments: list[str], *, verbose: 
     from conformance.console import ConsoleReporter
 
     console = terminal.console_for()
+    premises.check(settings)
+    premises.check_selection(settings)
     if settings.cluster == "local" and not settings.reuse:
         provided(settings, console)
     reporter = ConsoleReporter(console, settings, verbose=verbose, command=command)
@@ -34,7 +37,9 @@ def run_and_report(settings: Settings, pytest_arguments: list[str], *, verbose: 
     if not _is_loaded_by_itself():
         arguments += ["-p", "conformance.plugin"]
     code = pytest.main(arguments, plugins=[reporter])
-    return reporter.conclude(int(code), interrupted=code == pytest.ExitCode.INTERRUPTED)
+    if code == pytest.ExitCode.USAGE_ERROR:  # of -k, -m or -n; pytest has said what is wrong
+        return ExitCode.USAGE
+    return reporter.conclude()
 
 
 def _is_loaded_by_itself() -> bool:

@@ -5,6 +5,7 @@ The pytest hooks are in `plugin`; here is what they drive. Everything that `begi
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import msgspec
 import pytest
 
 import conformance
+from conformance.clusters.processes import LINES_FOLLOW
 from conformance.collecting import CLAIMED, InvariantsItem, PromisedItem
 from conformance.deadlines import Deadlines
 from conformance.errors import Cancelled, HarnessError, UsageError
@@ -48,7 +50,7 @@ class Session:
         self.run_id = f"{self.started:%Y%m%d-%H%M%S}-{token}"
         self.deadlines = Deadlines(settings.slow)
         self.folder = settings.out or Path("conformance-results") / self.run_id
-        self.surroundings = Surroundings(settings, self.deadlines, say)
+        self.surroundings = Surroundings(settings, self.deadlines, lambda text: self.say(text))
         self.began = False
         self.came_up = False
         """Whether there is something that can be judged: without it there is no result."""
@@ -59,9 +61,13 @@ class Session:
         self._over: str | None = None
         self._broken: str | None = None
         self.log: log.RunLog | None = None
+        self.to_judge: list[log.ClaimLine] = []
+        """What is to be said of each claim if the run ends before it is judged."""
         self.recorded: set[str] = set()
         """The ids of the claims whose verdict is in the log."""
         self.result: model.Result | None = None
+        self.beginning: Callable[[], None] = lambda: None
+        """Called when everything has been found in order, before anything is started."""
         self.teller_changed: Callable[[str, bool], None] = lambda story, told: None
         """Told when a story begins (False) and when it can be judged (True), from any thread."""
 
@@ -83,6 +89,7 @@ class Session:
         """
         self.log = log.RunLog(self.folder)
         self.began = True
+        self.beginning()
         self.log.append(log.RunLine(suite=_suite(), run=self._run_facts()))
         try:
             self.surroundings.start(self._break)
@@ -94,10 +101,25 @@ class Session:
             if not for_workers:
                 self._begin_telling(self.folder / "trace.ndjson")
                 self.teller.tell(stories)
-        except BaseException:
+        except BaseException as error:
             self.failed = True
-            self.surroundings.stop(failed=False)
+            self._end_what_began(error)
+            if isinstance(error, ApiError):
+                raise HarnessError(f"the cluster does not let the run begin: {error}") from error
             raise
+
+    def _end_what_began(self, error: BaseException) -> None:
+        """Stop what is up; of a run that was only asked for wrongly no trace stays."""
+        if hasattr(self, "recorder"):
+            self.recorder.stop()
+        self.surroundings.stop(failed=isinstance(error, HarnessError | ApiError))
+        self._tell_kept()
+        assert self.log is not None
+        self.log.close()
+        if isinstance(error, UsageError) and not self.came_up:
+            with contextlib.suppress(OSError):
+                self.log.path.unlink()
+                self.folder.rmdir()
 
     def _make_canary_class(self) -> None:
         from conformance.world.builders import priority_class
@@ -147,9 +169,20 @@ class Session:
         if hasattr(self, "recorder"):
             self.recorder.wake()
 
+    @property
+    def broken(self) -> str | None:
+        """What broke the cluster or the recording of it, in one sentence: the reason of all that is then undecided."""
+        return self._broken
+
     def _break(self, message: str) -> None:
-        self._broken = self._broken or message
-        self.on_broken(message)
+        if self._broken is not None:
+            return
+        self._broken, _, lines = message.partition(LINES_FOLLOW)
+        self.problem = self.problem or self._broken
+        if lines and self.log is not None:
+            logs = str(self.surroundings.logs)
+            self.log.append(log.FindingLine(kind="component-died", text=message, source=logs))
+        self.on_broken(self._broken)
         if hasattr(self, "recorder"):
             self.recorder.wake()
 
@@ -160,22 +193,35 @@ class Session:
         if self._over is not None:
             raise Cancelled(self._over)
 
-    def end(self, *, interrupted: bool) -> None:
-        """Stop everything, and close the log. What goes wrong with that is told, and keeps nothing else from ending."""
+    def end(self, *, interrupted: bool, last: Callable[[], object] = lambda: None) -> None:
+        """Stop everything, write the `last` lines, and close the log.
+
+        What goes wrong with that is told, and keeps nothing else from ending.
+        """
         failed = self.failed or self._broken is not None
         steps: list[Callable[[], object]] = [
             lambda: self._end_telling() if hasattr(self, "teller") else None,
             self._leave_nothing,
             self._note_traffic,
             lambda: self.surroundings.stop(failed=failed),
+            self._tell_kept,
+            last,
             lambda: self._end_log(interrupted),
         ]
+        told: set[str | None] = {self.problem}
         for step in steps:
             try:
                 step()
             except (HarnessError, UsageError, ApiError) as error:
+                if self.problem is not None and str(error) not in told:
+                    self.say(f"while ending the run: {error}")
+                told.add(str(error))
                 self.problem = self.problem or str(error)
-                self.say(f"while ending the run: {error}")
+
+    def _tell_kept(self) -> None:
+        kept = self.surroundings.kept
+        if kept is not None:
+            self.say(f"kept to be looked at: {kept} (logs of the components: {self.surroundings.logs})")
 
     def _end_log(self, interrupted: bool) -> None:
         if self.log is not None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from conformance.clusters import Cluster
     from conformance.components import Components
     from conformance.implementations import Implementation
+ONLY_NEW = ("kueue-version", "lws-version", "kueue-from", "lws-from", "kueue-config", "port", "store")
+"""Options that say how a new local cluster is made."""
 
 
 class Surroundings:
@@ -51,6 +53,10 @@ class Surroundings:
             raise UsageError("--reuse goes with --cluster local: it uses the cluster that `cluster up` started")
         if chosen.cluster == "local" and chosen.implementation == "installed" and not chosen.reuse:
             raise UsageError("a new local cluster has nothing installed; use --implementation kueue, or --reuse")
+        if chosen.reuse or chosen.cluster == "existing":
+            for name in ONLY_NEW:
+                if getattr(chosen, name.replace("-", "_")) is not None:
+                    raise UsageError(f"--{name} is for a cluster that the run starts itself; leave it out")
 
     @property
     def thrown_away(self) -> bool:
@@ -64,9 +70,19 @@ class Surroundings:
         if self.settings.cluster == "existing":
             named = frozenset({"fake-nodes", "edits-nodes"}) if self.settings.fake_nodes else frozenset[str]()
             return Here(frozenset(FEATURES), named)
+        if self.settings.reuse:
+            return self._here_on_standing()
         line = self._line()
         kueue = None if self.settings.kueue_from else line.kueue
         return Here(frozenset(FEATURES), LocalCluster.capabilities, kueue, None if self.settings.lws_from else line.lws)
+
+    def _here_on_standing(self) -> Here:
+        from conformance.clusters.standing import attach
+        from conformance.implementations import FEATURES
+
+        cluster = attach()
+        version, lws = cluster.implementation["version"], cluster.describe()["lws"]
+        return Here(frozenset(FEATURES), cluster.capabilities, version, lws)
 
     def _line(self) -> Any:
         from conformance.components.lines import choose
@@ -86,6 +102,7 @@ class Surroundings:
             self.cluster.start(lambda: self.implementation.put_on(self.cluster))
         self._started = True
         self.cluster.on_broken(broken)
+        self.cluster.check()  # of a death before that, nobody was told
 
     def _attach(self) -> None:
         from conformance.clusters.standing import attach
@@ -127,6 +144,22 @@ class Surroundings:
             self._started = False
             self.cluster.stop(failed=failed)
 
+    @property
+    def _folder(self) -> Path | None:
+        """The run folder, where the cluster is ours."""
+        return getattr(getattr(self, "cluster", None), "folder", None)
+
+    @property
+    def kept(self) -> Path | None:
+        """The run folder, if it is still there although the cluster is gone."""
+        over = self._folder is not None and self.thrown_away and not self._started
+        return self._folder if over and self._folder is not None and self._folder.exists() else None
+
+    @property
+    def logs(self) -> Path | None:
+        """Where each component of a cluster of ours writes its log."""
+        return self._folder / "logs" if self._folder is not None else None
+
     def client(self, role: str, warned: Callable[[str], None] = lambda text: None) -> Kube:
         """A client whose requests the audit log can tell from those of our others; `warned` as for Kube."""
         agent = f"kueue-lws-conformance/{role}"
@@ -148,8 +181,7 @@ class Surroundings:
     @property
     def audit_log(self) -> Path | None:
         """The API server's audit log, where it is ours."""
-        folder = getattr(getattr(self, "cluster", None), "folder", None)
-        return folder / "audit.log" if folder is not None else None
+        return self._folder / "audit.log" if self._folder is not None else None
 
     def deviation(self, name: str) -> model.Deviation | None:
         from conformance.implementations.deviations import listed

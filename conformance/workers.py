@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from conformance.errors import HarnessError
 from conformance.kube import Kube
 from conformance.report import model
 from conformance.report.log import claim_id
+from conformance.reporting import unjudged
 from conformance.session import Session
 from conformance.settings import Settings
 from conformance.suite import whole_suite
@@ -141,7 +142,7 @@ class WorkerSession(Session):
                 return
             time.sleep(LOOK_EVERY)
 
-    def end(self, *, interrupted: bool) -> None:
+    def end(self, *, interrupted: bool, last: Callable[[], object] = lambda: None) -> None:
         """Stop telling and recording; the cluster is the controller's."""
         if hasattr(self, "teller"):
             self._end_telling()
@@ -157,6 +158,13 @@ class Controller:
     def pytest_configure_node(self, node: Any) -> None:
         self.session.folder.mkdir(parents=True, exist_ok=True)
         node.workerinput[FOLDER] = str(self.session.folder.absolute())
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Every worker collects the same."""
+        chosen = {claim_id(node) for node in ids}
+        suite = [claim for claim in whole_suite().claims if claim.id in chosen]
+        self.session.to_judge = [unjudged(claim.id, claim.requirement, claim.story.name) for claim in suite]
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:

@@ -129,7 +129,7 @@ def test_report_of_a_passing_run() -> None:
         "page: sample 2 cannot run as printed [one_rack]",
         "created-to-admitted: 0.20 s, 95 % within 0.40 s (n = 4)",
         "9 requirements: 2 failed, 1 error, 1 inconclusive, 1 known deviation, 2 passed, 1 not testable, 1 unsupported"
-        ", 1 not selected · 11 claims of 2 stories · 41 s · exit code 1: 2 MUST requirements failed (ADM-06, UP-02); "
+        ", 1 not selected · 11 claims of 4 stories · 41 s · exit code 1: 2 MUST requirements failed (ADM-06, UP-02); "
         "1 invariant failed (I2)",
     ],
 )

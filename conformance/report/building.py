@@ -6,6 +6,7 @@ decided in `exitcode`; how it reads, in the views.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -125,6 +126,8 @@ def write_result(folder: Path, result: model.Result) -> Path:
         unfinished.write_bytes(content)
         os.replace(unfinished, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise HarnessError(f"cannot write {path}: {error.strerror}; the verdicts are in the log beside it") from error
     return path
 

@@ -85,10 +85,12 @@ def verdict(result: model.Result, decision: Decision) -> str:
 
 def last_line(result: model.Result, decision: Decision) -> str:
     """The counts of a run, its length and its exit code."""
-    claims = {claim.id: claim.outcome for requirement in result.requirements for claim in requirement.claims}
+    claims = {claim.id: claim for requirement in result.requirements for claim in requirement.claims}
+    judged = {claim.story for claim in claims.values() if claim.outcome in JUDGED}
+    stories = {story.name for story in result.stories} | judged  # an ended run has told more than it has looked back at
     parts = [
         f"{counted(len(selected(result)), 'requirement')}: {tally(r.outcome for r in result.requirements)}",
-        f"{counted(len(claims), 'claim')} of {counted(len(result.stories), 'story', 'stories')}",
+        f"{counted(len(claims), 'claim')} of {counted(len(stories), 'story', 'stories')}",
     ]
     if result.run.finished is not None:
         parts.append(duration((result.run.finished - result.run.started).total_seconds()))

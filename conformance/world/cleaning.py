@@ -69,6 +69,7 @@ def _fence(tenant: Tenant) -> None:
         ground.deadlines["fence"],
         ground.alive,
     )
+    ground.recorder.flush()
 
 
 def _sets_gone(view: View, names: list[str]) -> bool:

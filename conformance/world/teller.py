@@ -186,6 +186,7 @@ class Teller:
                 ground.deadlines["fence"],
                 ground.alive,
             )
+            ground.recorder.flush()  # before any verdict on it is recorded
         except (HarnessError, ApiError, Cancelled) as error:
             telling.problem = str(error)
 
