@@ -194,6 +194,21 @@ def unready_replica(find: Find, when: When) -> Edit:
     return altered("unready_replica", find, when, alter)
 
 
+def want_replicas(find: Find, when: When, replicas: int) -> Edit:
+    """The StatefulSet wants another number of pods; its status has seen that."""
+    return altered("want_replicas", find, when, lambda sts, view: sts["spec"].update(replicas=replicas))
+
+
+def keep_replicas(find: Find, when: When, replicas: int) -> Edit:
+    """The StatefulSet still has another number of pods."""
+    return altered("keep_replicas", find, when, lambda sts, view: sts["status"].update(replicas=replicas))
+
+
+def unobserved(find: Find, when: When) -> Edit:
+    """The StatefulSet's controller has not seen its latest generation."""
+    return altered("unobserved", find, when, lambda sts, view: sts["status"].update(observedGeneration=0))
+
+
 def unavailable(find: Find, when: When) -> Edit:
     """The set is not Available."""
     return altered("unavailable", find, when, lambda lws, view: set_condition(lws, "Available", "False"))

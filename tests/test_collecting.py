@@ -514,7 +514,7 @@ def test_the_suite_without_a_cluster_is_refused(collect: Collect) -> None:
 def test_a_failed_set_up_ends_the_run_with_one_sentence(
     pytester: pytest.Pytester, in_a_process: Callable[..., pytest.RunResult]
 ) -> None:
-    """A cluster that does not answer ends the run with exit code 2 and one sentence; nothing is judged."""
+    """A cluster that does not answer ends the run with exit code 2 and says that, and nothing else."""
     (pytester.path / "kubeconfig").write_text(
         textwrap.dedent("""
             apiVersion: v1
@@ -528,7 +528,6 @@ def test_a_failed_set_up_ends_the_run_with_one_sentence(
     here = ("--conformance-cluster", "existing", "--conformance-implementation", "installed")
     result = in_a_process(*SUITE, *here, "--conformance-kubeconfig=kubeconfig", "--conformance-fake-nodes", "-q")
     assert result.ret == 2
-    [sentence] = [line for line in result.outlines if "does not answer" in line]
-    assert "_pytest.outcomes.Exit: the API server at https://127.0.0.1:9 does not answer" in sentence
-    assert not [line for line in (*result.outlines, *result.errlines) if "INTERNALERROR" in line or "passed" in line]
-    assert [line for line in result.errlines if line] == []
+    said = [line for line in (*result.outlines, *result.errlines) if line and not line.startswith("no tests ran")]
+    assert said
+    assert all("the API server at https://127.0.0.1:9 does not answer" in line for line in said)

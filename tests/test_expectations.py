@@ -19,6 +19,7 @@ from doctoring import (
     charge_elsewhere,
     duplicate,
     hold,
+    keep_replicas,
     leave_behind,
     lose,
     mark_template,
@@ -32,7 +33,9 @@ from doctoring import (
     still_count_replicas,
     unadmit,
     unavailable,
+    unobserved,
     unready_replica,
+    want_replicas,
 )
 from doctoring_pods import (
     bind,
@@ -61,6 +64,7 @@ PAGE, PAGE_1 = group("nginx-leaderworkerset"), group("nginx-leaderworkerset", 1)
 OF_LWS, OF_LWS_1, OF_PAGE = OfGroup("lws", 0), OfGroup("lws", 1), OfGroup("nginx-leaderworkerset", 0)
 THE_SET, THE_PAGE_SET = OfSet("lws"), OfSet("nginx-leaderworkerset")
 LWS_OBJECT, QUEUE, LOCAL = the("LeaderWorkerSet", "lws"), the("ClusterQueue"), the("LocalQueue", "user-queue")
+LEADERS = the("StatefulSet", "lws")
 OF_LOCAL = OfQueue("LocalQueue", "user-queue")
 
 WAITS = In("leader_fits_but_workers_do_not", "canary-ran")
@@ -72,6 +76,7 @@ PAGE_RUNS, PAGE_GONE = In("page_sample", "running"), In("page_sample", "gone")
 PAGE_RELEASED = In("page_sample", "released")
 TOPOLOGY_RUNS = In("page_topology_sample", "running")
 TWO_OF_THREE = In("room_for_two_of_three", "canary-ran")
+SCALED_DOWN = In("scale_down_makes_room", "removed")
 EARLY, LATE = In("leader_ready", "admitted"), In("leader_ready", "running")
 ONE_WAITS, REMOVED = In("scale_down_a_waiting_group", "one-waits"), In("scale_down_a_waiting_group", "removed")
 TWO, EMPTY, BACK = In("to_zero_and_back", "running"), In("to_zero_and_back", "empty"), In("to_zero_and_back", "back")
@@ -173,6 +178,17 @@ SETS = [
         ],
     ),
     Case(expectations.ready_groups(2), THE_SET, [TWO], [RUNS, but(TWO, unready_replica, LWS_OBJECT)]),
+    Case(
+        expectations.scaled_to(1),
+        THE_SET,
+        [SCALED_DOWN],
+        [
+            TWO,
+            but(SCALED_DOWN, want_replicas, LEADERS, 2),
+            but(SCALED_DOWN, keep_replicas, LEADERS, 2),
+            but(SCALED_DOWN, unobserved, LEADERS),
+        ],
+    ),
     Case(
         expectations.admitted_groups(2),
         THE_SET,

@@ -46,6 +46,25 @@ def ready_groups(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
 
 
 @parametrized
+def scaled_to(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
+    """The set's leader StatefulSet has been scaled to this many groups, and its controller has acted on that.
+
+    Before that a group that is scaled away may be seen gone and once more created: Kueue deletes its pods with its
+    Workload while the StatefulSet still wants them (seen on Kueue 0.19.2 with LWS 0.9.0).
+    """
+
+    def check(whole: WholeSet) -> Iterator[Observation]:
+        leaders = whole.view.get("StatefulSet", whole.name)
+        if leaders is not None:
+            status, generation = leaders.get("status") or {}, leaders["metadata"].get("generation")
+            yield seen(leaders, "spec.replicas", count, leaders["spec"].get("replicas"))
+            yield seen(leaders, "status.observedGeneration", generation, status.get("observedGeneration"))
+            yield seen(leaders, "status.replicas", count, status.get("replicas", 0))
+
+    return check
+
+
+@parametrized
 def admitted_groups(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
     """Exactly this many groups of the set are Admitted."""
 

@@ -22,6 +22,7 @@ from conformance.expectations import (
     ready_groups,
     released,
     running,
+    scaled_to,
     templates,
     usage,
     workload_uid,
@@ -93,6 +94,7 @@ def quickly_up_and_down(tenant: Tenant) -> None:
     lws.group(3).reached(created)
     lws.scale(1)
     tenant.canary(after=(lws.group(0),)).reached(ready, moment="canary-ran")
+    lws.reached(scaled_to(1))
     lws.eventually(running, workloads_of(0), no_pods_beyond(1), moment="settled")
     tenant.queue().eventually(usage(cpu="310m"), counts(pending=0, admitted=2), moment="counted")
 
@@ -112,6 +114,7 @@ def scale_down_makes_room(tenant: Tenant) -> None:
     other = tenant.create(leader_worker_set("other"))
     tenant.canary(after=(other.group(0),)).reached(ready, moment="canary-ran")
     lws.scale(1)
+    lws.reached(scaled_to(1))
     lws.group(1).eventually(absent, moment="removed")
     other.eventually(running, moment="waiting-runs")
     tenant.queue().eventually(usage(cpu="1010m"), counts(pending=0, admitted=3), moment="counted")
@@ -147,6 +150,7 @@ def scale_down_a_waiting_group(tenant: Tenant) -> None:
     tenant.canary(after=(lws.group(1),)).reached(ready, moment="canary-ran")
     tenant.queue().reached(counts(pending=1, admitted=2), moment="one-waits")
     lws.scale(1)
+    lws.reached(scaled_to(1))
     lws.group(1).eventually(absent, moment="removed")
     tenant.queue().eventually(counts(pending=0, admitted=2), moment="counted")
 
@@ -165,6 +169,7 @@ def to_zero_and_back(tenant: Tenant) -> None:
     lws = tenant.create(leader_worker_set(replicas=2, size=2), quota=groups(2))
     lws.reached(available, moment="running")
     lws.scale(0)
+    lws.reached(scaled_to(0))
     lws.eventually(exists_with_no_groups, moment="empty")
     tenant.queue().eventually(released, moment="released")
     lws.scale(2)

@@ -21,6 +21,7 @@ from conformance.expectations import (
     ready,
     ready_groups,
     running,
+    scaled_to,
     uncreatable_workers,
     usage,
     whole_group_in_one_rack,
@@ -164,6 +165,7 @@ def three_replicas_on_two_racks(tenant: Tenant) -> None:
     tenant.canary(after=tuple(lws.group(index) for index in range(3))).reached(ready, moment="canary-ran")
     # Whichever group waited: if it was the first, it is now admitted into a rack that was freed.
     lws.scale(1)
+    lws.reached(scaled_to(1))
     lws.eventually(running, no_pods_beyond(1), moment="one-left")
     lws.scale(3)
     lws.eventually(ready_groups(2), moment="two-again")
