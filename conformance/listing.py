@@ -39,7 +39,7 @@ def _check_stories(settings: Settings, suite: Suite) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column in ("id", "level", "requirement"), overflow="fold")
+        table.add_column(column, no_wrap=column in ("id", "level", "requirement", "claim"), overflow="fold")
     return table
 
 

@@ -38,7 +38,7 @@ class Option:
 
 
 OPTIONS: Final[tuple[Option, ...]] = (
-    Option("cluster", "text", "where to run: a local control plane of our own, or an existing cluster", "local",
+    Option("cluster", "text", "where to run: our own local control plane, or an existing cluster (kind is to come)", "local",
            "PROVIDER", ("local", "kind", "existing")),
     Option("implementation", "text", "what to judge: the real Kueue, or whatever is installed on the cluster", "kueue",
            "NAME", ("kueue", "installed")),
@@ -61,8 +61,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("fake-nodes", "flag", "on an existing cluster: make fake nodes (KWOK must run there)", False),
     Option("reuse", "flag", "use the cluster that `cluster up` started", False),
     Option("port", "count", "port of the local API server; a free one if not given", None, "PORT"),
-    Option("store", "path", "where built components are kept", None, "FOLDER"),
-    Option("out", "path", "results folder", None, "FOLDER"),
+    Option("store", "path", "where built components are kept; in the user's cache if not given", None, "FOLDER"),
+    Option("out", "path", "results folder; conformance-results/<run> if not given", None, "FOLDER"),
     Option("keep", "flag", "keep the run folder (etcd data, keys, component logs) even if all went well", False),
     Option("slow", "number", "multiply every deadline by this", 1.0, "FACTOR"),
     Option("stories-at-once", "count", "how many stories are told at once; 6 per core if not given", None, "N"),
