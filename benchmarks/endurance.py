@@ -48,7 +48,8 @@ class Row:
     loaded: bool
     code: int | None
     seconds: float
-    load: float
+    others: float
+    """The share of the machine that other processes used, the busy loops of a loaded run included."""
     counts: dict[Outcome, int] = field(default_factory=dict)
     """Requirements by outcome."""
     trouble: tuple[str, ...] = ()
@@ -122,7 +123,7 @@ def row_of(number: int, loaded: bool, measured: Measured) -> Row:
     else:
         counts, trouble = result.summary, trouble_in(result)
     found = (ended, *trouble) if ended else trouble
-    return Row(number, loaded, measured.code, measured.seconds, measured.load, counts, found)
+    return Row(number, loaded, measured.code, measured.seconds, measured.others, counts, found)
 
 
 def trouble_in(result: model.Result) -> tuple[str, ...]:
@@ -155,13 +156,13 @@ def _counted(row: Row) -> str:
 def print_table(console: Console, rows: Sequence[Row]) -> None:
     """A row for each run, and under the table what did not pass."""
     made = Table(box=box.MARKDOWN)
-    for heading_ in ("run", "loaded", "exit code", "seconds", "load before", *JUDGED, "not testable"):
+    for heading_ in ("run", "loaded", "exit code", "seconds", "others", *JUDGED, "not testable"):
         made.add_column(heading_, justify="right")
     for row in rows:
         counts = [str(row.counts.get(outcome, 0)) for outcome in (*JUDGED, Outcome.NOT_TESTABLE)]
         code = "ended" if row.code is None else str(row.code)
         loaded = "yes" if row.loaded else ""
-        made.add_row(str(row.number), loaded, code, f"{row.seconds:.1f}", f"{row.load:.1f}", *counts)
+        made.add_row(str(row.number), loaded, code, f"{row.seconds:.1f}", f"{row.others:.0%}", *counts)
     console.print(made)
     for row in rows:
         for trouble in row.trouble:

@@ -53,7 +53,9 @@ class Measured:
     """Seconds since the epoch at which the command was started; `ended`, at which it was gone."""
     ended: float
     load: float
-    """The load average of the minute before the run: what else the machine was busy with."""
+    """The load average of the minute before the run."""
+    others: float
+    """The share of the machine's CPUs that went to other processes during the run (Linux; elsewhere 0)."""
     used: dict[str, Used]
     """By component, the suite itself included; empty without a run folder."""
     results: Path
@@ -80,14 +82,16 @@ def measure(arguments: Sequence[str], folder: Path, *, keep: bool = True, limit:
     argv = [str(console_command()), "run", "--out", str(results), *(["--keep"] if keep else []), *arguments]
     env = os.environ | ({"TMPDIR": str(temporary)} if temporary else {})
     load = os.getloadavg()[0]
-    began = time.time()
+    began, busy = time.time(), busy_seconds()
     with (folder / "output.txt").open("wb") as output:
         process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     code, cpu, peak = _await(process, began + limit)
     ended = time.time()
+    others = (busy_seconds() - busy - cpu) / ((ended - began) * (os.cpu_count() or 1))
     run_folder = next(temporary.glob(RUN_FOLDERS), None) if temporary else None
     events = (run_folder / "events.ndjson").read_text().splitlines() if run_folder else []
-    return Measured(code, began, ended, load, by_component(events, cpu, peak), results, run_folder)
+    used = by_component(events, cpu, peak)
+    return Measured(code, began, ended, load, max(0.0, others), used, results, run_folder)
 
 
 def _await(process: subprocess.Popen[bytes], until: float) -> tuple[int | None, float, int]:
@@ -120,6 +124,16 @@ def _peak_of(pid: int) -> int:
         return 0
     found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(found[0]) * 1024 if found else 0
+
+
+def busy_seconds() -> float:
+    """CPU-seconds that all processes together have used since the machine was started; 0 where it is not told."""
+    try:
+        with open("/proc/stat") as file:
+            user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, file.readline().split()[1:])
+    except OSError:
+        return 0.0
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def by_component(events: Iterable[str], cpu: float, peak: int) -> dict[str, Used]:

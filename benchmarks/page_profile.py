@@ -70,7 +70,8 @@ def one_run(console: Console, number: int, folder: Path, arguments: list[str]) -
     busy = sum(used.cpu for used in measured.used.values())
     console.print(
         f"  run {number}: exit code {measured.code}, {measured.seconds:.1f} s, {busy:.1f} CPU-seconds, "
-        f"load average before it {measured.load:.1f}; {words.counted(run.stories, 'story', 'stories')}, "
+        f"others used {measured.others:.0%} of the machine (load average before: {measured.load:.1f}); "
+        f"{words.counted(run.stories, 'story', 'stories')}, "
         f"{words.counted(claims_of(result), 'claim')}; {tally(result)}"
     )
     return run

@@ -12,6 +12,7 @@ import argparse
 import itertools
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
-from measuring import gathered, heading, medians, table
+from measuring import busy_seconds, gathered, heading, medians, table
 from rich.console import Console
 
 BEGAN: Final = "BENCHMARK_BEGAN"
@@ -53,9 +54,13 @@ def main() -> None:
     heading(console, f"{given.times} warm starts")
     runs: list[dict[str, float]] = []
     for number in range(1, given.times + 1):
-        load = os.getloadavg()[0]
+        load, began, busy, own = os.getloadavg()[0], time.time(), busy_seconds(), cpu_of_children()
         runs.append(start_in_a_process())
-        console.print(f"  start {number}: {max(runs[-1].values()):.2f} s, load average before it {load:.1f}")
+        others = (busy_seconds() - busy - cpu_of_children() + own) / ((time.time() - began) * (os.cpu_count() or 1))
+        console.print(
+            f"  start {number}: {max(runs[-1].values()):.2f} s; others used {max(0.0, others):.0%} of the machine "
+            f"(load average before: {load:.1f})"
+        )
     console.print(table("Seconds after the command", in_order(gathered(runs)), digits=2, part_of=steps(runs)))
 
 
@@ -68,6 +73,12 @@ def start_in_a_process() -> dict[str, float]:
     if answer.returncode or not marks:
         raise SystemExit(f"the start failed with exit code {answer.returncode}; it printed:\n{answer.stdout}")
     return marks
+
+
+def cpu_of_children() -> float:
+    """CPU-seconds of every process that this one started and that has ended, with all that it started."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def marks_in(output: str) -> dict[str, float]:

@@ -120,7 +120,12 @@ def run(
     pytest_arguments = [
         part for flag, value in (("-k", expression), ("-m", marks), ("-n", workers)) if value for part in (flag, value)
     ]
-    code = run_and_report(_settings(given, config), pytest_arguments, verbose=verbose, command=shlex.join(sys.argv))
+    code = run_and_report(
+        _settings(given, config),
+        pytest_arguments,
+        verbose=verbose,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    )
     raise typer.Exit(code)
 
 
@@ -222,7 +227,7 @@ def cluster_down() -> None:
     """End the cluster that is up."""
     from conformance.clusters import standing
 
-    standing.down()
+    print(f"ended the cluster in {standing.down()}")
 
 
 @components_app.command("list")

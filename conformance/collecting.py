@@ -19,6 +19,9 @@ from conformance.requirements import Catalogue, Here, Prospect, Requirement, Sel
 from conformance.world.story import Story, claim_of
 
 JUDGED = Prospect()
+JUDGING_SECONDS = 60
+LONGEST_NAME = 40
+"""Letters of a story's name: the tenant's name is made of it, and pods and nodes add theirs."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def arrange(
     """
     ours = [item for item in items if _describe(item, catalogue, here, chosen)]
     _check_coverage(ours, catalogue)
+    _check_names({item.stash[CLAIMED].story for item in ours})
     known = sorted({item.stash[CLAIMED].story.name for item in ours})
     for name in stories:
         if name not in known:
@@ -124,6 +128,16 @@ def arrange(
     if dropped or empty:
         config.hook.pytest_deselected(items=dropped + empty)
     items[:] = sorted(final, key=lambda item: CLAIMED in item.stash and item.stash[CLAIMED].record is None)
+
+
+def _check_names(stories: set[Story]) -> None:
+    """Tenants, logs and histories are found by a story's name."""
+    names = [story.name for story in stories]
+    for name in sorted(set(names)):
+        if names.count(name) > 1:
+            raise UsageError(f"two stories are named {name}; give one of them another name")
+        if len(name) > LONGEST_NAME:
+            raise UsageError(f"the name of story {name} is longer than {LONGEST_NAME} letters; give it a shorter one")
 
 
 def _wanted(claimed: Claimed, stories: tuple[str, ...]) -> bool:
@@ -153,8 +167,12 @@ def _describe(item: pytest.Item, catalogue: Catalogue, here: Here, chosen: Selec
     item.stash[CLAIMED] = Claimed(story, record, sentence, moment, prospect)
     words = {story.name} | ({record.id, record.area, record.feature, str(record.level)} if record else {"invariants"})
     item.extra_keyword_matches.update(words)
+    # Invariants are of level MUST, in every profile. A judging function that never ends must not hang the run; its
+    # waiting for the story is not meant, which has deadlines of its own.
+    item.add_marker(getattr(pytest.mark, record.level.lower() if record is not None else "must"))
+    if isinstance(item, pytest.Function):
+        item.add_marker(pytest.mark.timeout(JUDGING_SECONDS, func_only=True))
     if record is not None:
-        item.add_marker(getattr(pytest.mark, record.level.lower()))
         item.user_properties += [("requirement", record.id), ("level", str(record.level))]
     if prospect.outcome is not None:
         item.add_marker(pytest.mark.skip(reason=str(prospect)))

@@ -157,7 +157,8 @@ class ConsoleReporter:
         if problem:
             print(f"error: {problem}", file=sys.stderr)
         elif result is None:
-            self.console.print(decision.why, style="bold red")
+            ended = "the run was interrupted before anything was judged"
+            self.console.print(ended if self._interrupted else decision.why, style="bold red")
         if result is None or session is None:
             return decision.code
         terminal.print_report(

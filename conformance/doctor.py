@@ -20,6 +20,7 @@ from conformance.components import DEFAULT, is_warm
 from conformance.components.building import find_go
 from conformance.components.shelf import Shelf
 from conformance.components.sources import wanted
+from conformance.components.store import room_needed
 from conformance.errors import UsageError
 from conformance.implementations.installed import Installed
 from conformance.kube import ApiError, Kube
@@ -86,7 +87,7 @@ def _disk(shelf: Shelf, warm: bool) -> Check:
     place = shelf.root
     while not place.exists():
         place = place.parent
-    building = 0.0 if warm else sum(source.recipe.gigabytes for source in wanted(DEFAULT).values())
+    building = 0.0 if warm else room_needed(wanted(DEFAULT).values())
     free, need = shutil.disk_usage(place).free / GIGABYTE, building + RUN_DISK
     text = f"{free:.0f} GB free at {place}, {need:.0f} GB needed"
     return Check("disk", free >= need, text if free >= need else f"{text}; free some, or use --store")

@@ -20,6 +20,9 @@ class InvariantViolated(AssertionError):
     """At least one invariant did not hold in at least one state."""
 
 
+LEAVES_NOTHING = "I8"
+"""The invariant about a story's clean-up."""
+
 Listed = Callable[[str], model.Deviation | None]
 """The known deviation of an invariant, if one is listed."""
 
@@ -38,6 +41,15 @@ def judge(item: pytest.Item, history: History, deviation: Listed) -> None:
     ]
     if unexplained:
         raise InvariantViolated("\n".join(unexplained))
+
+
+def not_cleaned(item: pytest.Item, reason: str) -> None:
+    """Record of a story whose clean-up broke that nobody knows whether it left anything."""
+    story = item.stash[CLAIMED].story.name
+    unknown = model.Violation(story=story, outcome=Outcome.ERROR, observed=reason)
+    verdict = log.InvariantVerdict(judged=0, violations=[unknown])
+    lines: list[log.Line] = [log.InvariantsLine(story=story, invariants={LEAVES_NOTHING: verdict})]
+    item.stash[INVARIANT_LINES] = lines
 
 
 def invariant_lines(story: str, history: History, deviation: Listed) -> list[log.Line]:

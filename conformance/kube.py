@@ -33,8 +33,9 @@ class ApiError(Exception):
 
     @property
     def refused(self) -> bool:
-        """Whether the object was judged and rejected, as opposed to a webhook or the server failing."""
-        return 400 <= self.status < 500 and self.reason in ("Invalid", "Forbidden")
+        """Whether the object was judged and rejected; a right that we lack, or a failing webhook, is something else."""
+        denied = self.status == 403 and "admission webhook" in self.message
+        return denied or (self.status == 422 and self.reason == "Invalid")
 
 
 class Kube:
@@ -94,7 +95,7 @@ class Kube:
         try:
             return self._pool.request(method, url, body=body, headers=headers, timeout=timeout, preload_content=False)
         except urllib3.exceptions.HTTPError as error:
-            raise HarnessError(f"the API server at {self.host} does not answer {method} {path}: {error}") from error
+            raise HarnessError(f"the API server does not answer {method} {path}: {error}") from error
 
     def raw(
         self,
@@ -106,10 +107,15 @@ class Kube:
         content_type: str = "application/json",
         timeout: float | None = None,
     ) -> bytes:
-        """One request; the answer's bytes. Raises ApiError outside 2xx."""
+        """One request; the answer's bytes. Raises ApiError outside 2xx, HarnessError where there is no whole answer."""
+        import urllib3
+
         data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
         answer = self._send(method, path, query, data, content_type, timeout or self.timeout)
-        content: bytes = answer.read()
+        try:
+            content: bytes = answer.read()
+        except urllib3.exceptions.HTTPError as error:
+            raise HarnessError(f"the API server broke off its answer to {method} {path}: {error}") from error
         answer.release_conn()
         if "Warning" in answer.headers:
             self._warned(answer.headers["Warning"])

@@ -20,7 +20,6 @@ from conformance.requirements import load
 from conformance.suite import ClaimOfStory, whole_suite
 from conformance.trace.history import History
 from conformance.trace.reading import Trace
-from conformance.trace.records import Record
 from conformance.verdicts import judge_moment, line_of
 
 
@@ -36,18 +35,29 @@ def lines(folder: Path) -> Iterator[log.Line]:
     """The log of a run with its verdicts made anew."""
     told = list(log.read(folder))
     judged: dict[str, dict[str, log.ClaimLine]] = {}
+    broke: set[str] = set()
+    """Stories whose clean-up broke: what their trace shows as left over is then nobody's fault."""
     for line in told:
         match line:
             case log.ClaimLine() if line.outcome in JUDGED:
                 judged.setdefault(line.story, {})[line.id] = line
+            case log.InvariantsLine() if _broke(line):
+                broke.add(line.story)
+                yield line
             case log.InvariantsLine() | log.StoryLine() | log.LatencyLine():
                 pass  # made anew below
             case _:
                 yield line
-    yield from _verdicts(folder, judged, told)
+    yield from _verdicts(folder, judged, broke, told)
 
 
-def _verdicts(folder: Path, judged: dict[str, dict[str, log.ClaimLine]], told: list[log.Line]) -> Iterator[log.Line]:
+def _broke(line: log.InvariantsLine) -> bool:
+    return any(one.outcome is Outcome.ERROR for verdict in line.invariants.values() for one in verdict.violations)
+
+
+def _verdicts(
+    folder: Path, judged: dict[str, dict[str, log.ClaimLine]], broke: set[str], told: list[log.Line]
+) -> Iterator[log.Line]:
     traces = [Trace(path) for path in sorted(folder.glob("trace*.ndjson*"))]
     if not traces:
         raise UsageError(f"there is no trace in {folder}; name the results folder of a run")
@@ -62,14 +72,14 @@ def _verdicts(folder: Path, judged: dict[str, dict[str, log.ClaimLine]], told: l
 
     for story, claims in judged.items():
         records = of_story[story].story(story) if story in of_story else []
-        yield from _story(story, records, claims, deviation)
+        yield from _claims(story, History(records), claims, deviation)
+        cleaned = History(records, until="cleaned")
+        if "cleaned" in cleaned.fences and story not in broke:
+            yield from invariant_lines(story, cleaned, deviation)
 
 
-def _story(
-    story: str, records: list[Record], claims: dict[str, log.ClaimLine], deviation: Listed
-) -> Iterator[log.Line]:
+def _claims(story: str, history: History, claims: dict[str, log.ClaimLine], deviation: Listed) -> Iterator[log.Line]:
     """The verdicts on a story as far as its trace goes: what broke stays an error, and half a trace decides nothing."""
-    history, cleaned = History(records), History(records, until="cleaned")
     for claim in whole_suite().of_story(story):
         if claim.id not in claims:
             continue
@@ -85,8 +95,6 @@ def _story(
                 outcome=Outcome.INCONCLUSIVE,
                 reason="the run was killed before all of this story's trace was written",
             )
-    if "cleaned" in cleaned.fences:
-        yield from invariant_lines(story, cleaned, deviation)
 
 
 def _judge(claim: ClaimOfStory, history: History, deviation: model.Deviation | None) -> log.ClaimLine:

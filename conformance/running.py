@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def run_and_report(settings: Settings, pytest_arguments: list[str], *, verbose: 
     """Run the suite and print the report; the exit code. Raises UsageError for what is wrong before anything starts."""
     from conformance.console import ConsoleReporter
 
+    # What CI sends to end a job; it gets the way of Ctrl-C, so that nothing is left on a cluster that is not ours.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = terminal.console_for()
     premises.check(settings)
     premises.check_selection(settings)

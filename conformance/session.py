@@ -109,14 +109,14 @@ class Session:
             raise
 
     def _end_what_began(self, error: BaseException) -> None:
-        """Stop what is up; of a run that was only asked for wrongly no trace stays."""
+        """Stop what is up; nothing stays of a run asked for wrongly, or given up before there was a cluster."""
         if hasattr(self, "recorder"):
             self.recorder.stop()
         self.surroundings.stop(failed=isinstance(error, HarnessError | ApiError))
         self._tell_kept()
         assert self.log is not None
         self.log.close()
-        if isinstance(error, UsageError) and not self.came_up:
+        if isinstance(error, UsageError | KeyboardInterrupt) and not self.came_up:
             with contextlib.suppress(OSError):
                 self.log.path.unlink()
                 self.folder.rmdir()
@@ -231,26 +231,25 @@ class Session:
                 self.log.close()
 
     def _end_telling(self) -> None:
-        """Stop telling; wait for the clean-up of what was told, unless the cluster is thrown away or broken anyway."""
+        """Stop telling and cleaning up; where the cluster outlives the run, only once nobody writes to it any more."""
+        self.cancel(self._over or "the run is over")
         try:
             if self._broken is None and not self.surroundings.thrown_away:
-                self._over = None
                 self.teller.give_up_untold()
-                late = self.teller.finish(2 * self.deadlines["cleanup"])
+                late = self.teller.finish(self.deadlines["request"])
                 if late:
-                    self.say(f"not cleaned up in time: {', '.join(late)}")
+                    self.say(f"still being told: {', '.join(late)}")
         finally:
-            self._over = self._over or "the run is over"
-            self.recorder.wake()
             self.recorder.stop()
 
     def _leave_nothing(self) -> None:
         """Remove what still carries the run's label, on a cluster that outlives the run."""
-        if not self.began or self.surroundings.thrown_away or self._broken is not None:
+        if not self.began or self.surroundings.thrown_away:
             return
-        left = self.surroundings.clean_run(self.short, self.deadlines["cleanup"])
-        if left:
-            self.say(f"still on the cluster: {', '.join(left)}; run `kueue-lws-conformance clean`")
+        broken = self._broken is not None
+        left = [] if broken else self.surroundings.clean_run(self.short, self.deadlines["cleanup"])
+        if left or broken:
+            self.say(f"left on the cluster: {', '.join(left) or 'what was there'}; run `kueue-lws-conformance clean`")
 
     # Judging
 
@@ -259,7 +258,10 @@ class Session:
         telling = self.teller.await_told(story)
         if telling.problem is not None:
             raise StoryBroke(telling.problem)
-        return Told(self.teller.history(story))
+        history = self.teller.history(story)
+        if "told" not in history.fences:
+            raise StoryBroke("the trace of this story has no fence, so it may not be complete")
+        return Told(history)
 
     def judge_promised(self, item: PromisedItem) -> None:
         """Judge a promised claim: its moment was reached, or why not."""
@@ -270,12 +272,15 @@ class Session:
 
     def judge_invariants(self, item: InvariantsItem) -> None:
         """Judge the invariants of a story over everything up to its second fence."""
-        from conformance.invariant_items import judge
+        from conformance.invariant_items import judge, not_cleaned
 
         story = item.stash[CLAIMED].story
         telling = self.teller.await_cleaned(story)
-        if telling.problem or telling.cleaning_problem:
-            raise StoryBroke(telling.problem or telling.cleaning_problem or "")
+        if telling.problem:
+            raise StoryBroke(telling.problem)  # which the story's claims tell already
+        if telling.cleaning_problem:
+            not_cleaned(item, telling.cleaning_problem)
+            raise StoryBroke(telling.cleaning_problem)
         judge(item, self.teller.history(story, "cleaned"), self.deviation)
 
     def deviation(self, name: str) -> model.Deviation | None:

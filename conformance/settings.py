@@ -38,7 +38,7 @@ class Option:
 
 
 OPTIONS: Final[tuple[Option, ...]] = (
-    Option("cluster", "text", "where to run: our own local control plane, or an existing cluster (kind is to come)", "local",
+    Option("cluster", "text", "where to run: our own control plane, or an existing cluster; kind is to come", "local",
            "PROVIDER", ("local", "kind", "existing")),
     Option("implementation", "text", "what to judge: the real Kueue, or whatever is installed on the cluster", "kueue",
            "NAME", ("kueue", "installed")),

@@ -96,10 +96,7 @@ class Surroundings:
             self._attach()
         else:
             self._open()
-        if chosen.reuse:
-            self.cluster.start()
-        else:
-            self.cluster.start(lambda: self.implementation.put_on(self.cluster))
+        self.cluster.start(lambda: self.implementation.put_on(self.cluster))
         self._started = True
         self.cluster.on_broken(broken)
         self.cluster.check()  # of a death before that, nobody was told

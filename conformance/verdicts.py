@@ -29,9 +29,9 @@ class StoryBroke(Exception):
 def judge_moment(claimed: Claimed, history: History) -> None:
     """Raise what stands against a promised claim; return if its moment was reached."""
     assert claimed.moment is not None
-    if claimed.moment in history.moments:
-        return
     stopped = history.stopped
+    if claimed.moment in history.moments and (stopped is None or stopped.moment != claimed.moment):
+        return
     if stopped is None:
         raise HarnessError(
             f"story {claimed.story.name} ended without reaching {claimed.moment!r}; its body must wait for it"

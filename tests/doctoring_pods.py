@@ -10,7 +10,6 @@ from conformance.names import (
     KUEUE,
     RACK,
     REVISION,
-    TOPOLOGY_GATE,
     WORKER_INDEX,
 )
 from conformance.trace.history import View, gates, labels

@@ -31,7 +31,7 @@ def exited(name: str, cpu: float, peak: int) -> str:
 
 
 def measured(results: Path, *, code: int | None = 0, began: float = 100.0, ended: float = 140.0) -> Measured:
-    return Measured(code, began, ended, 0.5, {}, results, None)
+    return Measured(code, began, ended, 0.5, 0.1, {}, results, None)
 
 
 def printed(table: Table) -> list[list[str]]:
@@ -188,10 +188,10 @@ def test_summary_counts_quiet_and_loaded_runs() -> None:
 def test_table_of_runs_names_what_did_not_pass() -> None:
     """Every run has a row with its counts, and what did not pass is told under the table."""
     file = io.StringIO()
-    row = endurance.Row(1, True, 3, 70.0, 1.1, {Outcome.PASSED: 42, Outcome.INCONCLUSIVE: 1}, ("UP-02 inconclusive",))
+    row = endurance.Row(1, True, 3, 70.0, 0.8, {Outcome.PASSED: 42, Outcome.INCONCLUSIVE: 1}, ("UP-02 inconclusive",))
     endurance.print_table(Console(file=file, width=200), [row])
     cells = [cell.strip() for cell in file.getvalue().splitlines()[3].strip("|").split("|")]
-    assert cells == ["1", "yes", "3", "70.0", "1.1", "0", "0", "1", "0", "42", "0"]
+    assert cells == ["1", "yes", "3", "70.0", "80%", "0", "0", "1", "0", "42", "0"]
     assert "run 1: UP-02 inconclusive" in file.getvalue()
 
 

@@ -23,7 +23,6 @@ from doctoring import (
     leave_behind,
     lose,
     mark_template,
-    miscount,
     never_admit,
     queue_elsewhere,
     readmit,
@@ -112,8 +111,6 @@ ADMISSION: dict[str, Rejected] = {
 QUEUE_SELECTION: dict[str, Rejected] = {
     "test_every_group_is_queued_where_the_label_says": [
         (queue_elsewhere(workload(PAGE_1), at("running")), "queued_in"),
-        (miscount(LOCAL_QUEUE, at("counted-locally"), admitted=1), "counts"),
-        (charge(LOCAL_QUEUE, at("counted-locally"), "cpu", "500m"), "usage"),
     ],
     "test_each_group_has_one_workload": [
         (lose(workload(PAGE_1), at("running")), "one_workload_per_group"),
@@ -210,6 +207,7 @@ TOPOLOGY: dict[str, Rejected] = {
         (assign_second_rack(workload(PAGE_1), once(PAGE_1, admitted)), "whole_group_in_one_rack"),
         (move_within_rack(worker(PAGE), at("running")), "bound_as_assigned"),
     ],
+    "test_admission_with_topology_ungates_every_pod": [(gate_again(worker(PAGE_1), at("running")), "ungated")],
     "test_replicas_may_have_different_racks": [
         (move_to_other_rack(worker(PAGE), at("running")), "groups_in_different_racks")
     ],

@@ -17,7 +17,13 @@ from conformance.errors import UsageError
 from tiny_components import GO_CACHES, PRINTS_ITS_VERSION, make_all, tiny
 
 TOOL = Recipe(
-    "tool", "example.test/tool", {"tool": "example.test/tool/cmd/tool"}, 1.0, 0.1, ("main.version=v{version}",)
+    "tool",
+    "example.test/tool",
+    {"tool": "example.test/tool/cmd/tool"},
+    1.0,
+    0.1,
+    0.1,
+    stamps=("main.version=v{version}",),
 )
 """Like Kueue's: the command is a package inside its module."""
 

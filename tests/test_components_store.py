@@ -13,8 +13,10 @@ import pytest
 from conformance.components import DEFAULT, Components, choose, is_warm, provide
 from conformance.components.building import CACHE_VARIABLE, LOCK_VARIABLE, environment, find_go
 from conformance.components.inventory import inventory, prune
+from conformance.components.lines import KUEUE
+from conformance.components.recipes import RECIPES
 from conformance.components.shelf import STORE_VARIABLE, Shelf, default_root, remove
-from conformance.components.sources import wanted
+from conformance.components.sources import named, wanted
 from conformance.errors import UsageError
 from tiny_components import DOES_NOT_COMPILE, GO_CACHES, PRINTS_A_PART, make_all, shelve, tiny
 
@@ -119,6 +121,20 @@ def test_a_later_run_goes_on_where_one_failed(tmp_path: Path, monkeypatch: pytes
     assert sorted(entries) == ["broken", "good"]
     assert not any("good" in line for line in said)
     assert not Shelf(root).go_caches.exists()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_build_cache_that_nothing_else_uses_goes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """What a component leaves in Go's build cache goes before the next is made, where that has no use for it."""
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
+    tool = tiny(tmp_path / "modules", shared=shared)
+    (tmp_path / "no-manifest.yaml").write_text("kind: Pod\n")
+    unusable = named(f"/bin/sh:{tmp_path}/no-manifest.yaml", RECIPES["kueue"], KUEUE)
+    with pytest.raises(UsageError, match="no Deployment"):
+        make_all(tmp_path / "store", tool, unusable)
+    assert (Shelf(tmp_path / "store").go_caches / "build").exists() == shared
 
 
 @pytest.mark.usefixtures("go_cache")
@@ -231,8 +247,8 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_noticed_before_building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a build needs on disk is compared with what is free, before anything is compiled."""
     monkeypatch.delenv(CACHE_VARIABLE, raising=False)
-    with pytest.raises(UsageError, match=r"needs about 1000001\.0 GB and .* GB left"):
-        make_all(tmp_path / "store", tiny(tmp_path / "modules", gigabytes=1_000_000))
+    with pytest.raises(UsageError, match=r"needs about 1000000\.1 GB and .* GB left"):
+        make_all(tmp_path / "store", tiny(tmp_path / "modules"), tiny(tmp_path / "modules", "big", peak=1_000_000))
     assert not list((tmp_path / "store" / "logs").iterdir())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 import conformance.clusters.local  # so that the runs of pytest in this process need not import it again and again
 from conformance.collecting import Claimed
 from conformance.errors import Cancelled, HarnessError
-from conformance.expectations.judging import About, ClaimFailed, Inconclusive, Told
+from conformance.expectations.judging import About, Inconclusive, Told
 from conformance.outcomes import Outcome
 from conformance.report import building, log, model
 from conformance.report.model import Deviation
@@ -42,6 +42,7 @@ NO_ROOM = Stopped(
     [MISMATCH | {"observed": "red"}, MISMATCH | {"field": "status", "observed": "nothing"}],
 )
 NO_CANARY = Stopped(0.0, "lights", "inconclusive", "the canary was not ready within 60 s", "canary-ran")
+UNPROMISED = Stopped(0.0, "lights", "inconclusive", "the light was not green within 60 s", "room")
 BROKE = Stopped(0.0, "lights", "error", "ApiError in wait, line 7: 500")
 TODAY = date.today()
 
@@ -77,6 +78,7 @@ def always_green(story: Told) -> Exception | None:
         ("a", NO_ROOM, type(None), Outcome.PASSED),
         ("a", BROKE, type(None), Outcome.PASSED),
         ("room", NO_ROOM, PromiseBroken, Outcome.FAILED),
+        ("room", UNPROMISED, Inconclusive, Outcome.INCONCLUSIVE),
         ("b", NO_ROOM, Inconclusive, Outcome.INCONCLUSIVE),
         ("b", NO_CANARY, Inconclusive, Outcome.INCONCLUSIVE),
         ("b", BROKE, Inconclusive, Outcome.ERROR),
@@ -100,7 +102,7 @@ def test_a_kept_promise_tells_what_was_reached() -> None:
 
 
 def test_a_broken_promise_tells_what_was_missing() -> None:
-    """The line of a broken promise has the first thing that was not as waited for, and as evidence all and a timeline."""
+    """The line of a broken promise has the first thing that was missing, and as evidence all of them and a timeline."""
     line = ended(PromiseBroken(NO_ROOM.reason), told("g @a r", stopped=NO_ROOM), "room")
     assert (line.reason, line.moment) == (NO_ROOM.reason, "room")
     assert (line.expectation, line.object, line.field) == ("green", "ClusterQueue light", "spec.colour")
@@ -158,7 +160,7 @@ def test_a_claim_that_held_tells_what_was_judged() -> None:
 
 
 def test_a_failed_claim_tells_everything_of_its_failure() -> None:
-    """The line of a failure has expectation and sentence, object, field, both values, window, and a timeline up to it."""
+    """The line of a failure has expectation, sentence, object, field, both values, window, and a timeline up to it."""
     story = told("g @a g r y @b")
     line = ended(always_green(story), story)
     assert line.expectation == "green: The light is green."
@@ -435,7 +437,6 @@ def test_verdicts_are_on_disk_when_they_are_known(run: Callable[..., Run]) -> No
     judged = run()
     assert isinstance(judged.lines[0], log.RunLine)
     assert isinstance(judged.lines[-1], log.EndLine)
-    assert judged.lines[-1].finished - datetime.now(UTC) < timedelta(minutes=1)
     assert list(judged.outcomes) == [id_ for id_ in judged.shown if not id_.endswith("::invariants")]
 
 
@@ -470,8 +471,3 @@ def test_the_result_has_every_requirement(run: Callable[..., Run]) -> None:
     """The result has every requirement of the catalogue, those that nothing was judged of included."""
     found = run("-k", "test_fails").result()
     assert {requirement.id for requirement in found.requirements} == set(load().ids)
-
-
-def test_a_failure_is_an_error_of_assertion() -> None:
-    """A failed expectation is an AssertionError, so that any tool of pytest's takes it for a failure and not a crash."""
-    assert issubclass(ClaimFailed, AssertionError)

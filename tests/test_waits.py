@@ -18,6 +18,7 @@ Rejected = list[tuple[Edit, str]]
 
 CANARY, LWS, LWS_1, PAGE = group("canary-1"), group("lws"), group("lws", 1), group("nginx-leaderworkerset")
 QUEUE, QUEUE_B = the("ClusterQueue"), the("ClusterQueue", "{tenant}-b")
+LOCAL_QUEUE = the("LocalQueue", "user-queue")
 GPU = "nvidia.com/gpu"
 
 
@@ -68,6 +69,10 @@ PROMISED: dict[tuple[str, str], Rejected] = {
     ("page_sample", "counted"): [
         (charge(QUEUE, at("counted"), "cpu", "500m"), "usage"),
         (miscount(QUEUE, at("counted"), reserving=3), "counts"),
+    ],
+    ("page_sample", "counted-locally"): [
+        (charge(LOCAL_QUEUE, at("counted-locally"), "cpu", "500m"), "usage"),
+        (miscount(LOCAL_QUEUE, at("counted-locally"), admitted=1), "counts"),
     ],
     ("page_sample", "gone"): [
         (leave_behind(worker(PAGE), last_time(PAGE, has_workers, before="gone")), "gone"),

@@ -39,7 +39,8 @@ def tiny(
     binary: str | None = None,
     stamps: tuple[str, ...] = ("main.version={version}",),
     manifests: Mapping[str, tuple[str, ...]] | None = None,
-    gigabytes: float = 0.1,
+    peak: float = 0.1,
+    shared: bool = True,
 ) -> Pinned:
     """A pinned component of one command; its module is written to `modules`."""
     module = f"example.test/{component}"
@@ -51,7 +52,7 @@ def tiny(
         for part in folders:
             (folder / part).mkdir(parents=True, exist_ok=True)
             (folder / part / "part.yaml").write_text(f"kind: {part.rpartition('/')[2]}\n")
-    recipe = Recipe(component, module, {binary or component: module}, 1.0, gigabytes, stamps, manifests or {})
+    recipe = Recipe(component, module, {binary or component: module}, 1.0, peak, 0.1, shared, stamps, manifests or {})
     return Pinned(recipe, version, modules)
 
 

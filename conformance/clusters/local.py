@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +136,11 @@ class LocalCluster:
             works.append(beside)
         with ThreadPoolExecutor(len(works), thread_name_prefix="coming-up") as pool:
             parts = [pool.submit(self._part, work) for work in works]
+            try:
+                wait(parts)
+            except BaseException as error:  # Ctrl-C comes to this thread alone; the others' waits must end too
+                self._failure = self._failure or error
+                raise
         if self._failure is not None:
             raise self._failure
         for part in parts:

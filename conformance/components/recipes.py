@@ -25,8 +25,12 @@ class Recipe:
     """Binary to package. Several are built by one `go build`, which names each after its package's last element."""
     seconds: float
     """Wall seconds of a build with cold caches on two cores: what the progress display counts towards."""
-    gigabytes: float
-    """What a build adds to Go's caches, scratch included, until they are pruned."""
+    peak: float
+    """Gigabytes on disk that a build with cold caches needs while it lasts: Go's caches, scratch and the result."""
+    left: float
+    """Gigabytes of those that are still there while the next component is built."""
+    shared: bool = True
+    """Whether components that follow compile faster for what it left in Go's build cache; else that goes at once."""
     stamps: tuple[str, ...] = ()
     """Linker assignments (`-X`) that tell the binary its version; `{version}`, `{major}`, `{minor}` are filled in."""
     manifests: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -58,14 +62,17 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 },
                 stamps=_KUBERNETES_STAMPS,
                 seconds=300,
-                gigabytes=3.5,
+                peak=6.0,
+                left=1.0,
+                shared=False,  # the others are compiled with other releases of the same libraries
             ),
             Recipe(
                 component="etcd",
                 module="go.etcd.io/etcd/server/v3",
                 packages={"etcd": "go.etcd.io/etcd/server/v3"},
                 seconds=30,
-                gigabytes=0.5,
+                peak=1.5,
+                left=0.6,
             ),
             Recipe(
                 component="kwok",
@@ -76,7 +83,8 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                     "kwok-rbac": ("kustomize/rbac",),
                 },
                 seconds=60,
-                gigabytes=1.0,
+                peak=2.0,
+                left=0.9,
             ),
             Recipe(
                 component="lws",
@@ -84,8 +92,9 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 packages={"lws": "sigs.k8s.io/lws/cmd"},
                 stamps=("sigs.k8s.io/lws/pkg/version.GitVersion=v{version}",),
                 manifests={"lws": ("config/default",)},
-                seconds=70,
-                gigabytes=1.0,
+                seconds=75,
+                peak=2.5,
+                left=1.1,
             ),
             Recipe(
                 component="kueue",
@@ -93,8 +102,9 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 packages={"kueue": "sigs.k8s.io/kueue/cmd/kueue"},
                 stamps=("sigs.k8s.io/kueue/pkg/version.GitVersion=v{version}",),
                 manifests={"kueue": ("config/default",)},
-                seconds=120,
-                gigabytes=2.0,
+                seconds=190,
+                peak=5.5,
+                left=2.6,
             ),
         )
     }

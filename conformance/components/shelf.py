@@ -146,9 +146,9 @@ class Shelf:
         folder.rename(place)
         return Entry(place, made)
 
-    def drop_go_caches(self) -> int:
-        """Remove Go's caches; the bytes freed. Needs the lock."""
-        return remove(self.go_caches)
+    def drop_go_caches(self, which: str = "") -> int:
+        """Remove Go's caches, or one of them (`mod`, `build`); the bytes freed. Needs the lock."""
+        return remove(self.go_caches / which)
 
 
 def _read(folder: Path) -> Entry | None:

@@ -129,6 +129,8 @@ def _make_missing(sources: Sequence[Source], shelf: Shelf, go: Go | None, say: S
         kubectl = next((entry.binary("kubectl") for entry in made.values() if "kubectl" in entry.names("bin")), None)
         show.begin(source.what)
         entry = _make_one(source, shelf, go, kubectl)
+        if not source.recipe.shared:
+            shelf.drop_go_caches("build")
         show.end(source.what, entry.made.seconds)
         made[source.recipe.component] = entry
     if to_make:
@@ -163,11 +165,18 @@ def _caches(shelf: Shelf) -> Path:
     return Path(chosen).expanduser().absolute() if chosen else shelf.go_caches
 
 
+def room_needed(sources: Iterable[Source]) -> float:
+    """The gigabytes that making the sources, in this order, takes on disk at its peak."""
+    need, left = 1.0, 0.0
+    for recipe in (source.recipe for source in sources if source.own_caches and not os.environ.get(CACHE_VARIABLE)):
+        need = max(need, left + recipe.peak)
+        left += recipe.left
+    return need
+
+
 def _check_room(shelf: Shelf, sources: Sequence[Source]) -> None:
     """Raises UsageError when the store's file system is too full for what is to be built."""
-    cached = bool(os.environ.get(CACHE_VARIABLE))
-    need = sum(source.recipe.gigabytes for source in sources if source.own_caches and not cached) + 1.0
-    free = shutil.disk_usage(shelf.root).free / GIGABYTE
+    need, free = room_needed(sources), shutil.disk_usage(shelf.root).free / GIGABYTE
     if free < need:
         raise UsageError(
             f"building {', '.join(source.what for source in sources)} needs about {need:.1f} GB and {shelf.root} has "

@@ -8,6 +8,7 @@ from conformance.expectations.model import Observation, expectation, parametrize
 from conformance.expectations.subjects import Group
 from conformance.names import ADMISSION_GATE, KUEUE, REVISION, TOPOLOGY_GATE
 from conformance.trace.history import annotations_of, condition, gates, is_true, labels
+from conformance.trace.quota import parse_quantity, plain
 from conformance.trace.records import Object
 
 OUR_GATES = (ADMISSION_GATE, TOPOLOGY_GATE)
@@ -201,7 +202,7 @@ def charged_cpu(*amounts: str) -> Callable[[Group], Iterable[Observation]]:
         admission = ((group.workload or {}).get("status") or {}).get("admission") or {}
         podsets = admission.get("podSetAssignments") or ()
         if group.workload is not None and podsets:
-            found = sorted(str((podset.get("resourceUsage") or {}).get("cpu", "0")) for podset in podsets)
+            found = sorted(plain(parse_quantity((one.get("resourceUsage") or {}).get("cpu", "0"))) for one in podsets)
             yield seen(
                 group.workload, "status.admission.podSetAssignments[].resourceUsage[cpu]", sorted(amounts), found
             )

@@ -7,8 +7,9 @@ cannot decide (a moment not reached, a gap, nothing to judge, an order that the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from conformance.expectations.model import Expectation, Observation, Subject, Value
@@ -19,6 +20,8 @@ S = TypeVar("S")
 Bound = str | Expectation[Any]
 """The edge of a window: a moment of the story, or the first state in which an expectation holds of the subject."""
 
+START = ""
+"""The empty world before the story's first change: a window from here on leaves nothing out."""
 END = "end"
 """The last state before the fence: the moment that every told story has."""
 
@@ -101,9 +104,10 @@ class Told:
         for change in self.history.changes:
             if change.kind == "LeaderWorkerSet":
                 return change.name
-        raise Inconclusive("no LeaderWorkerSet was recorded", self._cause())
+        raise Inconclusive("no LeaderWorkerSet was recorded", self.cause())
 
-    def _cause(self) -> str | None:
+    def cause(self) -> str | None:
+        """The requirement or moment at which the story stopped, if it did."""
         stopped = self.history.stopped
         return (stopped.requirement or stopped.moment) if stopped else None
 
@@ -111,11 +115,10 @@ class Told:
         """Where a moment lies. Raises Inconclusive if the story did not come that far."""
         if moment == END:
             return len(self.history)
-        marked = self.history.moments.get(moment)
-        if marked is None:
-            stopped = self.history.stopped
+        marked, stopped = self.history.moments.get(moment), self.history.stopped
+        if marked is None or (stopped is not None and stopped.moment == moment):
             reason = f"the story stopped: {stopped.reason}" if stopped else "the story never marked it"
-            raise Inconclusive(f"moment {moment!r} was not reached, because {reason}", self._cause())
+            raise Inconclusive(f"moment {moment!r} was not reached, because {reason}", self.cause())
         return self.history.position_of(marked)
 
 
@@ -135,26 +138,28 @@ class About(Generic[S]):
         `through` on; `through` is a moment that the window must cover whatever happens.
         """
         window = self._window(since, until, through)
-        total = 0
-        for view, observations in self._observed(expectation, window):
-            total += len(observations)
-            for observation in observations:
-                if not observation.holds:
-                    self._fail(expectation, window, view.position, observation)
+
+        def look(view: View) -> tuple[int, Observation | None]:
+            observations = expectation.observe(self.subject, view)
+            return len(observations), next((one for one in observations if not one.holds), None)
+
+        total = self._sweep(window, look, expectation.name, expectation.sentence)
         self._conclude(expectation, window, total)
 
     def never(
         self, expectation: Expectation[S], *, since: Bound, until: Bound = END, through: str | None = None
     ) -> None:
         """In no state from `since` to `until` does the expectation hold as a whole."""
-        window = self._window(since, until, through)
-        states = 0
-        for view, observations in self._observed(expectation, window):
-            states += 1
-            if observations and all(observation.holds for observation in observations):
-                shown = observations[0]._replace(expected=f"never {expectation.name}", holds=False)
-                self._fail(expectation, window, view.position, shown, name=f"never {expectation.name}")
-        self._conclude(expectation, window, states, name=f"never {expectation.name}")
+        window, name = self._window(since, until, through), f"never {expectation.name}"
+
+        def look(view: View) -> tuple[int, Observation | None]:
+            observations = expectation.observe(self.subject, view)
+            if not observations or not all(one.holds for one in observations):
+                return 1, None
+            return 1, observations[0]._replace(expected=name, holds=False)
+
+        states = self._sweep(window, look, name, expectation.sentence)
+        self._conclude(expectation, window, states, name=name)
 
     def at(self, moment: str, *expectations: Expectation[S]) -> None:
         """The expectations hold in the state at a moment."""
@@ -165,17 +170,15 @@ class About(Generic[S]):
         """What the values read at `since` stays the same in every state up to `until`."""
         window = self._window(since, until, through)
         for value in values:
-            first: dict[str, object] | None = None
-            for view in self.told.history.views(window.since, window.until):
-                now = value.read(self.subject.bind(view))
-                if first is None:
-                    first = now
-                    if not first:
-                        raise Inconclusive(f"{self.subject.title}: there is no {value.name} to keep {window.text}")
-                difference = _difference(value, first, now)
-                if difference is not None:
-                    self._fail_value(value, f"keeps {value.name}", window, view.position, difference)
-            self._note(f"keeps {value.name}", value.sentence, window, len(first or {}))
+            first = value.read(self.subject.bind(self.told.history.at(window.since)))
+            if not first:
+                raise Inconclusive(f"{self.subject.title}: there is no {value.name} to keep {window.text}")
+            look = partial(self._compare, value, first)
+            self._sweep(window, look, f"keeps {value.name}", value.sentence)
+            self._note(f"keeps {value.name}", value.sentence, window, len(first))
+
+    def _compare(self, value: Value[S], first: dict[str, object], view: View) -> tuple[int, Observation | None]:
+        return 1, _difference(value, first, value.read(self.subject.bind(view)))
 
     def renews(self, *values: Value[S], since: str, at: str) -> None:
         """Nothing of what the values read at `since` is the same at the later moment `at`, and all of it is there."""
@@ -189,11 +192,12 @@ class About(Generic[S]):
                 new = after.get(name, "absent")
                 if name not in after or new == old:
                     shown = Observation(name, value.field, f"another than {old}", str(new), False)
-                    self._fail_value(value, f"renews {value.name}", window, window.until, shown)
+                    what = f"renews {value.name}"
+                    self._fail(Failure(self.subject, what, value.sentence, window, window.until, shown))
             self._note(f"renews {value.name}", value.sentence, window, len(before))
 
     def before(
-        self, first: Expectation[S], then: Expectation[S], *, since: Bound = "", through: str | None = None
+        self, first: Expectation[S], then: Expectation[S], *, since: Bound = START, through: str | None = None
     ) -> None:
         """When `then` first holds, `first` already holds or held before."""
         window = self._window(since, END, through)
@@ -202,22 +206,24 @@ class About(Generic[S]):
             held = held or first.holds(self.subject, view)
             if then.holds(self.subject, view):
                 shown = Observation(self.subject.title, first.name, f"holds before {then.name}", "does not", False)
+                what = f"{first.name} before {then.name}"
                 if not held:
-                    self._fail(first, window, view.position, shown, name=f"{first.name} before {then.name}")
-                self._note(f"{first.name} before {then.name}", first.sentence, window, 1)
+                    self._fail(Failure(self.subject, what, first.sentence, window, view.position, shown))
+                self._note(what, first.sentence, window, 1)
                 return
-        raise Inconclusive(f"{self.subject.title}: {then.name} never held {window.text}")
+        raise self._undecided(f"{self.subject.title}: {then.name} never held {window.text}")
 
     def _window(self, since: Bound, until: Bound, through: str | None) -> Window:
         history = self.told.history
-        start = self._edge(since, 0) if since != "" else 0
+        start = self._edge(since, 0) if since != START else 0
         must_cover = self.told.position(through) if through is not None else start
         if isinstance(until, Expectation):
             found = self._first(until, max(start, must_cover))
             end = len(history) if found is None else found - 1
             end = end if through is None else max(end, must_cover)
         else:
-            end = max(self.told.position(until), must_cover)
+            end = self.told.position(until)
+            end = end if through is None else max(end, must_cover)
         text = (
             f"between {_name(since) or 'the beginning'} and {_name(until)}" if since != until else f"at {_name(since)}"
         )
@@ -234,9 +240,7 @@ class About(Generic[S]):
             return self.told.position(bound)
         found = self._first(bound, lower)
         if found is None:
-            stopped = self.told.history.stopped
-            because = f", because the story stopped: {stopped.reason}" if stopped else ""
-            raise Inconclusive(f"{self.subject.title} was never {bound.name}{because}", self.told._cause())
+            raise self._undecided(f"{self.subject.title} was never {bound.name}")
         return found
 
     def _first(self, expectation: Expectation[S], lower: int) -> int | None:
@@ -245,41 +249,65 @@ class About(Generic[S]):
                 return view.position
         return None
 
-    def _observed(self, expectation: Expectation[S], window: Window) -> Iterator[tuple[View, list[Observation]]]:
-        for view in self.told.history.views(window.since, window.until):
-            yield view, expectation.observe(self.subject, view)
+    def _sweep(
+        self, window: Window, look: Callable[[View], tuple[int, Observation | None]], name: str, sentence: str
+    ) -> int:
+        """Look at every state of the window; how much was judged. `look` says how much there was, and what is wrong.
+
+        Without an order across kinds, what is wrong for no longer than the watch lag may be an artefact of that: it
+        decides nothing, and what lasts longer fails.
+        """
+        history, total = self.told.history, 0
+        begun: tuple[int, Observation] | None = None
+        excused = False
+        for view in history.views(window.since, window.until):
+            count, wrong = look(view)
+            total += count
+            if begun is None and wrong is not None:
+                begun = (view.position, wrong)
+            if begun is not None and (history.ordered or _between(history, begun[0], view.position) > history.lag):
+                raise ClaimFailed(Failure(self.subject, name, sentence, window, *begun))
+            if wrong is None and begun is not None:
+                begun, excused = None, True
+        if begun is not None and _between(history, begun[0], window.until + 1) > history.lag:
+            raise ClaimFailed(Failure(self.subject, name, sentence, window, *begun))
+        if begun is not None or excused:
+            raise self._unordered(name)
+        return total
+
+    def _fail(self, failure: Failure) -> None:
+        """Fail on one state, unless it passed too quickly to be believed."""
+        history, at = self.told.history, failure.position
+        if not history.ordered and _between(history, at, at + 1) <= history.lag:
+            raise self._unordered(failure.expectation)
+        raise ClaimFailed(failure)
+
+    def _unordered(self, name: str) -> Inconclusive:
+        return Inconclusive(
+            f"{self.subject.title}: {name} did not hold for less than the watch lag of {self.told.history.lag:.2f} s, "
+            "and this cluster gives no order of changes of different kinds"
+        )
 
     def _conclude(self, expectation: Expectation[S], window: Window, total: int, name: str | None = None) -> None:
         if total == 0:
-            raise Inconclusive(f"{self.subject.title}: nothing to judge {expectation.name} on {window.text}")
+            raise self._undecided(f"{self.subject.title}: nothing to judge {expectation.name} on {window.text}")
         self._note(name or expectation.name, expectation.sentence, window, total)
+
+    def _undecided(self, reason: str) -> Inconclusive:
+        """What never came to be is blamed on the story's stop, if it stopped."""
+        stopped = self.told.history.stopped
+        because = f", because the story stopped: {stopped.reason}" if stopped else ""
+        return Inconclusive(reason + because, self.told.cause())
 
     def _note(self, name: str, sentence: str, window: Window, total: int) -> None:
         self.told.judged.append(Judged(self.subject.title, name, sentence, window.text, total))
 
-    def _fail(
-        self, what: Expectation[S], window: Window, position: int, shown: Observation, name: str | None = None
-    ) -> None:
-        self._raise(Failure(self.subject, name or what.name, what.sentence, window, position, shown))
 
-    def _fail_value(self, what: Value[S], name: str, window: Window, position: int, shown: Observation) -> None:
-        self._raise(Failure(self.subject, name, what.sentence, window, position, shown))
-
-    def _raise(self, failure: Failure) -> None:
-        history = self.told.history
-        if not history.ordered and _lasted(history, failure.position) <= history.lag:
-            raise Inconclusive(
-                f"{failure.subject.title}: {failure.expectation} did not hold for less than the watch lag of "
-                f"{history.lag:.2f} s, and this cluster gives no order of changes of different kinds"
-            )
-        raise ClaimFailed(failure)
-
-
-def _lasted(history: History, position: int) -> float:
-    """How long, in receive time, the state at this position lasted."""
-    if position >= len(history):
+def _between(history: History, begun: int, ended: int) -> float:
+    """Seconds, in receive time, from the change that made one position to the change that made another."""
+    if ended > len(history):
         return float("inf")
-    return history.changes[position].received - history.changes[max(position - 1, 0)].received
+    return history.changes[ended - 1].received - history.changes[max(begun - 1, 0)].received
 
 
 def _difference(value: Value[Any], first: dict[str, object], now: dict[str, object]) -> Observation | None:

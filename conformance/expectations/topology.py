@@ -13,7 +13,7 @@ from conformance.expectations.model import Observation, expectation, parametrize
 from conformance.expectations.subjects import Group, WholeSet
 from conformance.names import ADMISSION_GATE, BLOCK, HOSTNAME, RACK, TOPOLOGY_GATE, WORKER_INDEX
 from conformance.trace.assignments import decode
-from conformance.trace.history import View, gates, labels
+from conformance.trace.history import View, gates, group_of_workload, labels
 from conformance.trace.records import Object
 
 
@@ -87,7 +87,8 @@ def in_rack(rack: str, block: str = "b1") -> Callable[[Group], Iterable[Observat
 def groups_in_different_racks(whole: WholeSet) -> Iterator[Observation]:
     """No two admitted groups of the set share a rack."""
     racks: dict[tuple[str, str] | None, list[int]] = {}
-    for index in range(whole.replicas):
+    indices = {group_of_workload(workload, whole.name) for workload in whole.workloads}
+    for index in sorted(index for index in indices if index is not None):
         for rack in racks_of(whole.group(index)):
             racks.setdefault(rack, []).append(index)
     for where, groups in sorted(racks.items(), key=str):
@@ -119,7 +120,7 @@ def bound_as_assigned(group: Group) -> Iterator[Observation]:
         assigned += counter
     nodes = [group.view.get("Node", pod["spec"].get("nodeName", "")) for pod in group.pods]
     bound = Counter(labels(node).get(HOSTNAME, "?") for node in nodes if node is not None)
-    if assigned:
+    if assigned or bound:
         wanted = {_host(group.view, host): count for host, count in sorted(assigned.items())}
         found = {_host(group.view, host): count for host, count in sorted(bound.items())}
         yield seen(group.title, "pods per host", wanted, found)

@@ -56,7 +56,7 @@ def subject(result: model.Result) -> str:
     """`kueue 0.19.2`, with where it came from if not from a release."""
     implementation = result.implementation
     source = f" (from {implementation.source})" if implementation.source else ""
-    return f"{implementation.name} {implementation.version}{source}"
+    return f"{implementation.name} {implementation.version or 'of unknown version'}{source}"
 
 
 def verdict(result: model.Result, decision: Decision) -> str:

@@ -32,7 +32,7 @@ from conformance.world.story import claim, story
 from conformance.world.tenant import Tenant
 
 
-@story(moments={"two-run": "ADM-03", "counted": "QUO-02"})
+@story(moments={"two-run": "ADM-03", "counted": "ADM-03"})
 def room_for_two_of_three(tenant: Tenant) -> None:
     """A set of three groups meets a queue with room for two of them."""
     lws = tenant.create(leader_worker_set(replicas=3), quota=groups(2) + canary_room)

@@ -22,7 +22,7 @@ from conformance.expectations import (
     untouched_by_kueue,
     usage,
 )
-from conformance.expectations.judging import Told
+from conformance.expectations.judging import START, Told
 from conformance.world.builders import leader_worker_set, sample
 from conformance.world.requests import Requests, canary_room, groups, room
 from conformance.world.story import claim, story
@@ -32,13 +32,23 @@ PAGE_GROUP = Requests(cpu=500)
 """One group of the page's first sample: a leader of 100m and two workers of 200m."""
 
 
-@story(moments={"running": "ADM-01", "counted": "QUO-01", "gone": "DEL-01", "released": "QUO-05"})
+@story(
+    moments={
+        "running": "ADM-01",
+        "counted": "QUO-01",
+        "counted-locally": "QSEL-01",
+        "gone": "DEL-01",
+        "released": "QUO-05",
+    }
+)
 def page_sample(tenant: Tenant) -> None:
     """The page's first sample, as printed, runs in a queue with room for exactly its two groups, and is deleted."""
     lws = tenant.create(sample("page-sample.yaml", PAGE_GROUP), quota=groups(2))
     lws.eventually(running, moment="running")
     tenant.queue().eventually(usage(cpu="1"), counts(pending=0, reserving=2, admitted=2), moment="counted")
-    tenant.local_queue().reached(counts(pending=0, reserving=2, admitted=2), moment="counted-locally")
+    tenant.local_queue().eventually(
+        counts(pending=0, reserving=2, admitted=2), usage(cpu="1"), moment="counted-locally"
+    )
     lws.delete()
     lws.eventually(gone, moment="gone")
     tenant.queue().eventually(released, moment="released")
@@ -46,16 +56,15 @@ def page_sample(tenant: Tenant) -> None:
 
 @claim("QSEL-01", of=page_sample)
 def test_every_group_is_queued_where_the_label_says(told: Told) -> None:
-    """Every Workload of a LeaderWorkerSet names the LocalQueue of the set's queue-name label, which counts it."""
+    """Every Workload of a LeaderWorkerSet names the LocalQueue of the set's queue-name label."""
     for index in (0, 1):
         told.group(index).always(queued_in("user-queue"), since=created, until="running")
-    told.queue("LocalQueue").at("counted-locally", counts(admitted=2), usage(cpu="1"))
 
 
 @claim("WL-01", of=page_sample)
 def test_each_group_has_one_workload(told: Told) -> None:
     """A LeaderWorkerSet of N replicas owns exactly N Workloads, one for each group."""
-    told.set().always(one_workload_per_group, since="running", until="gone")
+    told.set().always(one_workload_per_group, since="running", until="counted-locally")
 
 
 @claim("WL-07", of=page_sample)
@@ -96,10 +105,10 @@ def unlabelled_set(tenant: Tenant) -> None:
 @claim("QSEL-03", of=unlabelled_set)
 def test_a_set_without_queue_has_no_workload(told: Told) -> None:
     """A LeaderWorkerSet without a queue name owns no Workload, and its templates and pods carry no key of Kueue's."""
-    told.set("lws").always(no_workloads, since="first-group-runs", through="canary-admitted")
-    told.set("lws").always(templates_without_kueue_keys, since="first-group-runs", through="canary-admitted")
+    told.set("lws").always(no_workloads, since=START, through="canary-admitted")
+    told.set("lws").always(templates_without_kueue_keys, since=START, through="canary-admitted")
     for index in (0, 1):
-        told.group(index, of="lws").always(untouched_by_kueue, since="running", through="canary-admitted")
+        told.group(index, of="lws").always(untouched_by_kueue, since=START, through="canary-admitted")
 
 
 @claim("QSEL-03", of=unlabelled_set)

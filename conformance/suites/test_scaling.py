@@ -35,7 +35,7 @@ from conformance.world.story import claim, story
 from conformance.world.tenant import Tenant
 
 
-@story(moments={"running": "ADM-01", "room": "ADM-06"})
+@story(moments={"running": "ADM-01", "room": "UP-02"})
 def scale_up_without_quota(tenant: Tenant) -> None:
     """One group runs and fills the quota; a second is asked for; later there is room for it."""
     lws = tenant.create(leader_worker_set(), quota=groups(1) + canary_room)

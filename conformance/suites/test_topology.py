@@ -23,6 +23,7 @@ from conformance.expectations import (
     running,
     scaled_to,
     uncreatable_workers,
+    ungated,
     usage,
     whole_group_in_one_rack,
 )
@@ -87,6 +88,13 @@ def test_leader_and_workers_share_a_rack(told: Told) -> None:
         told.group(index).at("running", bound_as_assigned)
 
 
+@claim("POD-09", of=page_topology_sample)
+def test_admission_with_topology_ungates_every_pod(told: Told) -> None:
+    """Once a topology-aware group is Admitted and assigned domains, every pod of it loses Kueue's gates."""
+    for index in (0, 1):
+        told.group(index).at("running", ungated)
+
+
 @claim("TAS-02", of=page_topology_sample)
 def test_replicas_may_have_different_racks(told: Told) -> None:
     """Where a rack has room for one group only, the replicas of a LeaderWorkerSet get different racks."""
@@ -107,7 +115,7 @@ def test_v1_the_group_fills_one_of_the_two_racks(told: Told) -> None:
     told.group(0).always(whole_group_in_one_rack, since=admitted)
 
 
-@story(moments={"room": "V2"})
+@story(moments={"room": "TAS-03"})
 def no_rack_fits(tenant: Tenant) -> None:
     """Vectors V2, V19: three GPUs in three racks cannot hold a group of two in one; then r2 gets another host."""
     lws = tenant.create(V1_SET, quota=room(cpu=200, gpu=4) + canary_room, layout=THREE_LONE_HOSTS, topology=True)
@@ -160,7 +168,7 @@ def test_v19_a_place_without_quota_does_not_admit(told: Told) -> None:
 def three_replicas_on_two_racks(tenant: Tenant) -> None:
     """Vector V3: three replicas meet two racks that fit one each; they are scaled to one, and to three again."""
     spec = leader_worker_set(replicas=3, leader=Requests(cpu=100), worker=Requests(gpu=1), required=RACK)
-    lws = tenant.create(spec, quota=groups(3) + canary_room, layout=TWO_RACKS, topology=True)
+    lws = tenant.create(spec, quota=groups(3) + canary_room + canary_room, layout=TWO_RACKS, topology=True)
     lws.eventually(ready_groups(2), moment="two-run")
     tenant.canary(after=tuple(lws.group(index) for index in range(3))).reached(ready, moment="canary-ran")
     # Whichever group waited: if it was the first, it is now admitted into a rack that was freed.
@@ -169,6 +177,7 @@ def three_replicas_on_two_racks(tenant: Tenant) -> None:
     lws.eventually(running, no_pods_beyond(1), moment="one-left")
     lws.scale(3)
     lws.eventually(ready_groups(2), moment="two-again")
+    tenant.canary(after=tuple(lws.group(index) for index in range(3))).reached(ready, moment="canary-ran-again")
 
 
 @claim("V3", of=three_replicas_on_two_racks)

@@ -7,7 +7,9 @@ which on a cluster that is thrown away a moment later would only slow the storie
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from conformance.errors import HarnessError
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
 
 QUEUES = ("LocalQueue", "ClusterQueue", "ResourceFlavor", "Topology", "Node")
+SWEPT = ("ClusterQueue", "Cohort", "ResourceFlavor", "Topology", "AdmissionCheck", "WorkloadPriorityClass")
+"""What a run leaves outside its namespaces, but for its nodes."""
 
 
 def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
@@ -95,7 +99,16 @@ def remaining(view: View) -> list[str]:
 
 
 def _release(tenant: Tenant) -> None:
-    for kind in ("Workload", "Pod", "LocalQueue", "ClusterQueue", "ResourceFlavor", "Topology", "Node"):
+    for kind in (
+        "LeaderWorkerSet",
+        "Workload",
+        "Pod",
+        "LocalQueue",
+        "ClusterQueue",
+        "ResourceFlavor",
+        "Topology",
+        "Node",
+    ):
         for obj in tenant.feed.view.all(kind):
             meta = obj["metadata"]
             try:
@@ -107,7 +120,7 @@ def _release(tenant: Tenant) -> None:
 
 
 def delete_namespace(kube: Kube, name: str) -> None:
-    """Ask for a namespace to go; its end is awaited once for all at the end of the run."""
+    """Ask for a namespace to go; the end of all of them is awaited at the end of the run."""
     try:
         kube.delete("Namespace", name)
     except ApiError as error:
@@ -115,26 +128,48 @@ def delete_namespace(kube: Kube, name: str) -> None:
             raise
 
 
-def await_namespaces(kube: Kube, run_selector: str, seconds: float) -> list[str]:
-    """Wait until no namespace with these labels is left; the names that are still there at the deadline."""
-    end = time.monotonic() + seconds
-    while True:
-        left = [item["metadata"]["name"] for item in kube.list("Namespace", labelSelector=run_selector)["items"]]
-        if not left or time.monotonic() > end:
-            return left
-        time.sleep(0.5)  # Namespaces are not recorded: their end is the harness's own affair, and no verdict.
-
-
 def sweep(kube: Kube, selector: str = TENANT_LABEL, *, seconds: float) -> list[str]:
-    """Remove everything that carries our labels, whatever run left it (`clean`). Returns what could not be removed."""
-    names = [item["metadata"]["name"] for item in kube.list("Namespace", labelSelector=selector)["items"]]
-    for name in names:
-        kube.delete_all("LeaderWorkerSet", name)
-    for name in names:
-        delete_namespace(kube, name)
-    for kind in ("ClusterQueue", "ResourceFlavor", "Topology", "AdmissionCheck", "Node", "WorkloadPriorityClass"):
-        kube.delete_all(kind, labelSelector=selector)
-    left = [f"Namespace {name}" for name in await_namespaces(kube, selector, seconds)]
-    for kind in ("ClusterQueue", "ResourceFlavor", "Topology", "Node"):
-        left += [f"{kind} {item['metadata']['name']}" for item in kube.list(kind, labelSelector=selector)["items"]]
+    """Remove everything that carries our labels, whatever run left it (`clean`). Returns what could not be removed.
+
+    Nodes go last: a pod whose node is gone has nobody to finish it.
+    """
+    end = time.monotonic() + seconds
+    for namespace in _labelled(kube, ("Namespace",), selector):
+        kube.delete_all("LeaderWorkerSet", namespace.partition(" ")[2])
+        delete_namespace(kube, namespace.partition(" ")[2])
+    _delete_all(kube, SWEPT, selector)
+    left = _await_gone(kube, ("Namespace",), selector, end)
+    _delete_all(kube, ("Node",), selector)
+    return left + _await_gone(kube, (*SWEPT, "Node"), selector, end)
+
+
+def _labelled(kube: Kube, kinds: tuple[str, ...], selector: str) -> list[str]:
+    """`Kind name` of each object with these labels; a kind that the cluster does not serve has none."""
+    found: list[str] = []
+    for kind in kinds:
+        with _unless_unknown():
+            items = kube.list(kind, labelSelector=selector)["items"]
+            found += [f"{kind} {item['metadata']['name']}" for item in items]
+    return found
+
+
+def _delete_all(kube: Kube, kinds: tuple[str, ...], selector: str) -> None:
+    for kind in kinds:
+        with _unless_unknown():
+            kube.delete_all(kind, labelSelector=selector)
+
+
+@contextlib.contextmanager
+def _unless_unknown() -> Iterator[None]:
+    try:
+        yield
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def _await_gone(kube: Kube, kinds: tuple[str, ...], selector: str, end: float) -> list[str]:
+    """Wait until none of these is left; those that are still there at the end."""
+    while (left := _labelled(kube, kinds, selector)) and time.monotonic() < end:
+        time.sleep(0.3)  # The recorder is gone by now: this is the harness's own affair, and no verdict.
     return left

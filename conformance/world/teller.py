@@ -7,6 +7,7 @@ invariants can be judged. A cancel token is honoured by every wait.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -14,6 +15,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from conformance.errors import Cancelled, HarnessError
 from conformance.kube import ApiError
@@ -139,9 +142,15 @@ class Teller:
                 self.ground.alive()
                 self._tell(telling)
             except (Cancelled, HarnessError) as error:
-                telling.problem = telling.problem or str(error)
-                telling.told.set()
-                telling.cleaned.set()
+                self._give_up(telling, str(error))
+            except Exception as error:  # a defect of ours must not leave claims without a fence, or waiting for ever
+                self._give_up(telling, f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    def _give_up(telling: Telling, problem: str) -> None:
+        telling.problem = telling.problem or problem
+        telling.told.set()
+        telling.cleaned.set()
 
     def _tell(self, telling: Telling) -> None:
         story, ground = telling.story, self.ground
@@ -170,7 +179,12 @@ class Teller:
         except Cancelled as error:
             telling.problem = str(error)
             return
-        except (HarnessError, ApiError) as error:
+        except ApiError as error:
+            # A set or an edit that the page promises to be accepted was refused: that is the implementation's answer.
+            moment = tenant.next_promised()
+            refused = error.refused and moment is not None
+            self._stop(tenant, "failed" if refused else "error", str(error), moment if refused else None)
+        except HarnessError as error:
             self._stop(tenant, "error", str(error))
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
@@ -186,9 +200,32 @@ class Teller:
                 ground.deadlines["fence"],
                 ground.alive,
             )
+            self._look_again(tenant)
             ground.recorder.flush()  # before any verdict on it is recorded
         except (HarnessError, ApiError, Cancelled) as error:
             telling.problem = str(error)
+
+    def _look_again(self, tenant: Tenant) -> None:
+        """Ask of every moment whether it was one in the recorded order too.
+
+        A wait sees changes as they arrive, and two watches may deliver in another order than things happened. A moment
+        that was none is moved to the first later state in which its expectations hold; without one, the wait failed.
+        """
+        records = self.ground.recorder.records_of(tenant.story.name, tenant.name)
+        history = History(records)
+        for name, subject, expectations in tenant.marked:
+            mark = history.moments[name]
+            position = history.position_of(mark)
+            views = history.views(position)
+            found = next((v.position for v in views if all(e.holds(subject, v) for e in expectations)), None)
+            if found is None:
+                outcome = "failed" if mark.requirement else "inconclusive"
+                self._stop(tenant, outcome, f"{mark.subject} was never {mark.expectation} in the recorded order", name)
+                return
+            if found != position:
+                change = history.changes[found - 1]
+                moved = msgspec.structs.replace(mark, received=change.received, revision=change.revision)
+                self.ground.recorder.write(moved)
 
     def _stop(
         self,
@@ -212,11 +249,13 @@ class Teller:
                     clean(tenant, keep_namespace=self._keep_namespaces, owned=owned)
             except (HarnessError, ApiError, Cancelled) as error:
                 telling.cleaning_problem = str(error)
-                tenant.log.say(f"clean-up: {error}")
-            finally:
+            except Exception as error:  # as above: the invariants must not be judged on half a history
+                telling.cleaning_problem = f"{type(error).__name__}: {error}"
+            telling.cleaned.set()
+            self._changed(telling)
+            with contextlib.suppress(OSError):
+                tenant.log.say(f"clean-up: {telling.cleaning_problem or 'done'}")
                 tenant.log.close()
-                telling.cleaned.set()
-                self._changed(telling)
 
 
 def tenant_name(run: str, story: Story) -> str:

@@ -18,7 +18,7 @@ from conformance.expectations.groups import tried
 from conformance.expectations.model import Expectation, Subject
 from conformance.kube import MERGE_PATCH, ApiError, Kube, Object
 from conformance.names import GPU, HOLD_NOT_READY, RUN_LABEL, STORY_LABEL, TENANT_LABEL
-from conformance.trace.history import View
+from conformance.trace.history import View, is_true
 from conformance.trace.recorder import Recorder
 from conformance.trace.records import Edit, Finding, Moment
 from conformance.trace.waiting import Feed, WaitTimedOut
@@ -70,6 +70,8 @@ class Tenant:
         self._covers: tuple[str, ...] = ()
         self._topology = False
         self._canaries = 0
+        self.marked: list[tuple[str, Subject[Any], tuple[Expectation[Any], ...]]] = []
+        """The moments that were marked, with what was then seen of which subject."""
         self._written: dict[str, int] = {}
         """UID to revision of what the story wrote last: a wait looks only at states in which that has been seen."""
         self.opened = False
@@ -106,7 +108,7 @@ class Tenant:
             nominal = amount.for_group(group)
             self._create(builders.cluster_queue(queue, self.name, self.labels, nominal, self._covers))
             self._create(builders.local_queue(local, self.name, queue, self.labels))
-        self.add_hosts(layout, canary_host=layout != ROOMY)
+        self.add_hosts(layout, canary_host=topology)
 
     def _create_service_account(self) -> None:
         """Pods cannot be created before the namespace's default ServiceAccount exists, and the controller that makes it
@@ -136,6 +138,8 @@ class Tenant:
         for host in hosts:
             node = view.get("Node", f"{self.name}-{host.name}")
             if node is None:
+                return False
+            if not is_true(node, "Ready"):
                 return False
             wanted = host.node(self.name, self.labels)["status"]["allocatable"]
             found = node["status"].get("allocatable") or {}
@@ -260,6 +264,12 @@ class Tenant:
         self.log.say(f"{subject.title}: {wanted} after {waited:.2f} s" + (f" ({moment})" if moment else ""))
         if moment is not None:
             self._mark(moment, waited, wanted, subject.title)
+            self.marked.append((moment, subject, expectations))
+
+    def next_promised(self) -> str | None:
+        """The first promised moment that has not been reached yet."""
+        reached = {name for name, _, _ in self.marked}
+        return next((moment for moment in self.story.moments if moment not in reached), None)
 
     def _sees_own_writes(self) -> bool:
         return all(self.feed.revision_of(uid) >= revision for uid, revision in self._written.items())

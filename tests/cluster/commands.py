@@ -146,8 +146,8 @@ class Place:
         left = [line for pid, line in self.processes().items() if not _ends(pid, end)]
         return left or list(self.processes().values())
 
-    def close(self) -> None:
-        """End whatever is left, and remove everything."""
+    def end_all(self) -> None:
+        """End whatever is left."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()
@@ -156,6 +156,10 @@ class Place:
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End whatever is left, and remove everything."""
+        self.end_all()
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from commands import Place, a_place
 
 from conformance.clusters.local import LocalCluster
 from conformance.components import DEFAULT, Components, provide
@@ -13,6 +14,18 @@ from conformance.implementations import open_implementation
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster: needs the real components and runs a real control plane")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that bring up clusters of their own come first, so that the common one need not run beside them."""
+    items.sort(key=lambda item: "local_cluster" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """Where a test runs commands; afterwards nothing that they started is left."""
+    with a_place() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
