@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from conformance.errors import UsageError, nearest
+from conformance.report.log import claim_id
 from conformance.requirements import Catalogue, Here, Prospect, Requirement, Selection, applies
 from conformance.world.story import Story, claim_of
 
@@ -26,13 +27,17 @@ LONGEST_NAME = 40
 
 @dataclass(frozen=True)
 class Claimed:
-    """What an item judges: a requirement (None for invariants) of a story; `moment` for a promised claim."""
+    """What an item judges: a requirement (None for invariants) of a story; `moment` for a promised claim.
+
+    `id` is the item's node id as people see it.
+    """
 
     story: Story
     record: Requirement | None
     sentence: str
     moment: str | None = None
     prospect: Prospect = JUDGED
+    id: str = ""
 
 
 CLAIMED = pytest.StashKey[Claimed]()
@@ -106,12 +111,14 @@ def arrange(
 ) -> None:
     """Look up every claim's record, deselect what was not asked for, mark what cannot be judged, put invariants last.
 
-    Raises UsageError for a claim without a record, a record that says `claimed` and is not, and an unknown story.
+    Raises UsageError for a claim without a record, a record that says `claimed` and is not, a name of a story that is
+    taken or too long, and an unknown story.
     """
     ours = [item for item in items if _describe(item, catalogue, here, chosen)]
-    _check_coverage(ours, catalogue)
-    _check_names({item.stash[CLAIMED].story for item in ours})
-    known = sorted({item.stash[CLAIMED].story.name for item in ours})
+    told_of = {item.stash[CLAIMED].story for item in ours}
+    _check_coverage({story.module for story in told_of}, catalogue)
+    _check_names(told_of)
+    known = sorted(story.name for story in told_of)
     for name in stories:
         if name not in known:
             raise UsageError(f"unknown story {name!r}.{nearest(name, known)} `list stories` shows them all.")
@@ -164,7 +171,7 @@ def _describe(item: pytest.Item, catalogue: Catalogue, here: Here, chosen: Selec
         return False
     record = catalogue[requirement] if requirement else None
     prospect = _prospect(record, story, here, chosen)
-    item.stash[CLAIMED] = Claimed(story, record, sentence, moment, prospect)
+    item.stash[CLAIMED] = Claimed(story, record, sentence, moment, prospect, _id_of(item))
     words = {story.name} | ({record.id, record.area, record.feature, str(record.level)} if record else {"invariants"})
     item.extra_keyword_matches.update(words)
     # Invariants are of level MUST, in every profile. A judging function that never ends must not hang the run; its
@@ -177,6 +184,12 @@ def _describe(item: pytest.Item, catalogue: Catalogue, here: Here, chosen: Selec
     if prospect.outcome is not None:
         item.add_marker(pytest.mark.skip(reason=str(prospect)))
     return True
+
+
+def _id_of(item: pytest.Item) -> str:
+    """The claim's id; pytest leaves the file's name out of the node id of a file that is given alone."""
+    id_ = claim_id(item.nodeid)
+    return item.path.stem + id_ if id_.startswith("::") else id_
 
 
 def _story_of(item: pytest.Function) -> Story:
@@ -209,11 +222,16 @@ def suite_modules() -> set[str]:
     }
 
 
-def _check_coverage(items: list[pytest.Item], catalogue: Catalogue) -> None:
-    """Once the whole suite is collected: a record says `claimed` exactly if an item claims it."""
-    if {item.stash[CLAIMED].story.module for item in items} != suite_modules():
+def _check_coverage(modules: set[str], catalogue: Catalogue) -> None:
+    """Where the whole suite is collected: a record says `claimed` exactly if the suite claims it.
+
+    The suite is asked, not the items, of which pytest may have left some out (`--last-failed`, node ids).
+    """
+    if not suite_modules() <= modules:
         return
-    claimed = {item.stash[CLAIMED].record.id for item in items if item.stash[CLAIMED].record}  # type: ignore[union-attr]
+    from conformance.suite import whole_suite
+
+    claimed = {claim.requirement for claim in whole_suite().claims}
     for record in catalogue:
         if record.claimed and record.id not in claimed:
             raise UsageError(
@@ -228,4 +246,4 @@ def _check_coverage(items: list[pytest.Item], catalogue: Catalogue) -> None:
 def stories_in_order(items: list[pytest.Item]) -> list[Story]:
     """The stories that the selected items need, in collection order."""
     needed = [item.stash[CLAIMED] for item in items if CLAIMED in item.stash]
-    return list(dict.fromkeys(claimed.story for claimed in needed if _tells(claimed)))
+    return list(dict.fromkeys(claimed.story for claimed in needed if claimed.prospect.judged))

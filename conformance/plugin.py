@@ -44,10 +44,11 @@ def settings_of(config: pytest.Config) -> Settings:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("conformance_cluster") is None:
+        _refuse_idle_options(config)
+        return
     for level in ("must", "should", "strict"):
         config.addinivalue_line("markers", f"{level}: claims of requirements of this level")
-    if config.getoption("conformance_cluster") is None:
-        return
     from conformance.session import SESSION
 
     try:
@@ -59,6 +60,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     config.pluginmanager.import_plugin("conformance.fixtures")
     config.pluginmanager.register(Conduct(session), "conformance-conduct")
+
+
+def _refuse_idle_options(config: pytest.Config) -> None:
+    for name in ("config", *(option.name for option in OPTIONS)):
+        if config.getoption(f"conformance_{name.replace('-', '_')}") is not None:
+            raise pytest.UsageError(f"{PREFIX}{name} does nothing without {PREFIX}cluster; add it")
 
 
 def _session(config: pytest.Config) -> Session:
@@ -85,21 +92,6 @@ def _command(config: pytest.Config) -> str:
     return shlex.join(["pytest", *map(str, config.invocation_params.args)])
 
 
-def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> pytest.Collector | None:
-    from conformance.collecting import make_item
-
-    return make_item(collector, obj)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    from conformance.world.story import claim_of
-
-    declared = claim_of(metafunc.function)
-    if declared is not None and len(declared.stories) > 1:
-        names = [story.name for story in declared.stories]
-        metafunc.parametrize("told", declared.stories, ids=names, indirect=True)
-
-
 def _say(reporter: Any, text: str) -> None:
     reporter.ensure_newline()
     reporter.write_line(text)
@@ -110,6 +102,19 @@ class Conduct:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+
+    def pytest_pycollect_makeitem(self, collector: pytest.Collector, obj: object) -> pytest.Collector | None:
+        from conformance.collecting import make_item
+
+        return make_item(collector, obj)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        from conformance.world.story import claim_of
+
+        declared = claim_of(metafunc.function)
+        if declared is not None and len(declared.stories) > 1:
+            names = [story.name for story in declared.stories]
+            metafunc.parametrize("told", declared.stories, ids=names, indirect=True)
 
     # First of all, since -k looks for the requirement ids that are given to the items here.
     @pytest.hookimpl(tryfirst=True)

@@ -5,13 +5,15 @@ A report carries its log lines as text, so that they cross from an xdist worker 
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 import pytest
 
 from conformance.collecting import CLAIMED, Claimed
 from conformance.errors import HarnessError, UsageError
 from conformance.outcomes import Outcome
-from conformance.report import building, junit, log
+from conformance.report import building, junit, log, words
 from conformance.requirements import load
 from conformance.session import Session
 from conformance.verdicts import line_of
@@ -46,7 +48,7 @@ INVARIANT_LINES = pytest.StashKey[list[log.Line]]()
 def _claim_line(
     session: Session, item: pytest.Item, claimed: Claimed, call: pytest.CallInfo[None], report: pytest.TestReport
 ) -> log.ClaimLine | None:
-    id_ = log.claim_id(item.nodeid)
+    id_ = claimed.id
     if report.when == "setup" and report.outcome == "skipped" and claimed.record is not None:
         outcome = claimed.prospect.outcome or Outcome.NOT_SELECTED
         reason = claimed.prospect.reason
@@ -65,8 +67,6 @@ def _claim_line(
 
 def _present(report: pytest.TestReport, line: log.ClaimLine, claimed: Claimed, verbosity: int) -> None:
     """What plain pytest shows: failed, error and inconclusive fail; a known deviation is an xfail."""
-    from datetime import date
-
     if report.outcome == "skipped":
         return
     outcome = building.apply_deviation(line.outcome, line.deviation, date.today())
@@ -76,8 +76,9 @@ def _present(report: pytest.TestReport, line: log.ClaimLine, claimed: Claimed, v
     elif outcome is not Outcome.PASSED:
         report.outcome = "failed"
         report.longrepr = describe(line, claimed)
-    elif (why := building.stale(outcome, line.deviation, date.today())) is not None and line.deviation is not None:
-        report.outcome, report.longrepr = "failed", why
+    elif line.deviation is not None and date.today() > line.deviation.expires:
+        # That an `always` deviation no longer shows can only be said of the requirement, of all its claims together.
+        report.outcome, report.longrepr = "failed", building.stale(outcome, line.deviation, date.today())
 
 
 def describe(line: log.ClaimLine, claimed: Claimed) -> str:
@@ -94,8 +95,7 @@ def describe(line: log.ClaimLine, claimed: Claimed) -> str:
     }
     shown = [f"  {name:12} {text}" for name, text in facts.items() if text]
     evidence = ["  timeline", *(f"    {entry}" for entry in line.evidence)] if line.evidence else []
-    name = line.id.rpartition("::")[2]
-    again = f"  again        scripts/conformance --story {claimed.story.name} -k '{name}'"
+    again = f"  again        {words.repeat(building.claim_of(line, date.today()))}"
     record = claimed.record
     level = f"{record.id} ({record.level})" if record else ""
     return "\n".join([f"{title}: {level} {claimed.sentence}", *shown, *evidence, again])
@@ -122,10 +122,10 @@ def record(session: Session, report: pytest.TestReport) -> None:
 
 def to_judge(items: list[pytest.Item]) -> list[log.ClaimLine]:
     """What is to be said of each claim that the run is to judge, should it end before."""
-    claims = ((item.nodeid, item.stash.get(CLAIMED, None)) for item in items)
+    claims = (item.stash.get(CLAIMED, None) for item in items)
     return [
-        unjudged(log.claim_id(node), claimed.record.id, claimed.story.name)
-        for node, claimed in claims
+        unjudged(claimed.id, claimed.record.id, claimed.story.name)
+        for claimed in claims
         if claimed is not None and claimed.record is not None and claimed.prospect.judged
     ]
 

@@ -24,7 +24,7 @@ from conformance.report.log import claim_id
 from conformance.reporting import unjudged
 from conformance.session import Session
 from conformance.settings import Settings
-from conformance.suite import whole_suite
+from conformance.suite import ClaimOfStory, whole_suite
 from conformance.world.story import Story
 
 READY, BROKEN = "ready.json", "broken.txt"
@@ -162,9 +162,8 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Every worker collects the same."""
-        chosen = {claim_id(node) for node in ids}
-        suite = [claim for claim in whole_suite().claims if claim.id in chosen]
-        self.session.to_judge = [unjudged(claim.id, claim.requirement, claim.story.name) for claim in suite]
+        chosen = [claim for node in ids if (claim := _claims().get(claim_id(node))) is not None]
+        self.session.to_judge = [unjudged(claim.id, claim.requirement, claim.story.name) for claim in chosen]
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -183,12 +182,17 @@ class Controller:
 
 
 @cache
-def _stories() -> dict[str, str]:
-    return {claim.id: claim.story.name for claim in whole_suite().claims}
+def _claims() -> dict[str, ClaimOfStory]:
+    """Every claim of the suite by its id, also as pytest has it for a file given alone, whose name it leaves out."""
+    named = {claim.id: claim for claim in whole_suite().claims}
+    return named | {id_[id_.index("::") :]: claim for id_, claim in named.items()}
 
 
 def story_of(nodeid: str) -> str:
     """The story to which an item belongs; the node id itself for an item that is none of the suite's."""
     id_ = claim_id(nodeid)
     parts = id_.split("::")
-    return parts[1] if parts[-1] == "invariants" else _stories().get(id_, nodeid)
+    if parts[-1] == "invariants":
+        return parts[1]
+    claim = _claims().get(id_)
+    return claim.story.name if claim is not None else nodeid

@@ -340,8 +340,17 @@ def test_part_of_the_suite_may_be_collected(collect: Collect) -> None:
     """Whether every record is claimed is not asked of a part of the suite, whose claims have the same ids as ever."""
     collected = collect(what=("--pyargs", "conformance.suites.test_topology"))
     assert collected.code == pytest.ExitCode.OK
-    ids = [item.stash[CLAIMED].id for item in collected.items if item.stash[CLAIMED].record is not None]
-    assert ids == [claim.id for claim in CLAIMS if claim.id.startswith("test_topology::")]
+    assert [claimed.id for claimed in collected.claimed] == [
+        claim.id for claim in CLAIMS if claim.id.startswith("test_topology::")
+    ]
+
+
+def test_single_items_may_be_collected(collect: Collect) -> None:
+    """Items may be named one by one, also from every file of the suite, as pytest's --last-failed does."""
+    firsts = {claim.id.partition("::")[0]: claim.id.partition("::")[2] for claim in CLAIMS}
+    collected = collect(what=("--pyargs", *(f"conformance.suites.{file}::{rest}" for file, rest in firsts.items())))
+    assert collected.code == pytest.ExitCode.OK, collected.stderr
+    assert [claimed.id for claimed in collected.claimed] == [f"{file}::{rest}" for file, rest in firsts.items()]
 
 
 # Suite files

@@ -11,17 +11,20 @@ def test_something(told: Told) -> None:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from conformance.errors import UsageError
+from conformance.expectations.judging import END
 
 if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
 
 F = TypeVar("F", bound=Callable[..., None])
 CLAIM = "__conformance_claim__"
+MOMENT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,20 @@ class Claim:
 def story(
     *, moments: Mapping[str, str] | None = None, needs: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Tenant], None]], Story]:
-    """Declare a story. `needs` names cluster capabilities beyond those of its requirements."""
+    """Declare a story. `needs` names cluster capabilities beyond those of its requirements.
+
+    Raises UsageError for a story without a docstring, and for a moment whose name is not in kebab-case or is `end`, the
+    moment that every story has.
+    """
 
     def declare(body: Callable[[Tenant], None]) -> Story:
         if not body.__doc__:
             raise UsageError(f"story {body.__name__} has no docstring; say in one sentence what happens in it")
+        for moment in moments or {}:
+            if not MOMENT.fullmatch(moment) or moment == END:
+                raise UsageError(
+                    f"story {body.__name__}: {moment!r} is no name for a moment; write for example 'two-run'"
+                )
         sentence = " ".join(body.__doc__.split())
         return Story(body.__name__, sentence, dict(moments or {}), body, body.__module__, frozenset(needs))
 
@@ -65,12 +77,18 @@ def story(
 
 
 def claim(requirement: str, *, of: Story | tuple[Story, ...]) -> Callable[[F], F]:
-    """Declare that a test function judges a requirement on what a story told."""
+    """Declare that a test function judges a requirement on what a story told.
+
+    Raises UsageError for a function without a docstring, and for a claim of no story.
+    """
 
     def declare(function: F) -> F:
         if not function.__doc__:
             raise UsageError(f"claim {function.__name__} has no docstring; write the sentence that it publishes")
-        setattr(function, CLAIM, Claim(requirement, of if isinstance(of, tuple) else (of,)))
+        stories = of if isinstance(of, tuple) else (of,)
+        if not stories:
+            raise UsageError(f"claim {function.__name__} is of no story, and would never be judged; name one with of=")
+        setattr(function, CLAIM, Claim(requirement, stories))
         return function
 
     return declare
