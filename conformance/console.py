@@ -63,7 +63,7 @@ class ConsoleReporter:
                 self._left[claimed.story.name] = self._left.get(claimed.story.name, 0) + 1
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self._interrupted = isinstance(excinfo.value, KeyboardInterrupt)
+        self._interrupted = excinfo.type is KeyboardInterrupt
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -115,9 +115,8 @@ class ConsoleReporter:
         return self.session is None or self.session.broken is None or line.reason != self.session.broken
 
     def _story_complete(self, story: str) -> None:
-        seconds = (
-            self.session.seconds_of(story) if self.session is not None and hasattr(self.session, "teller") else 0.0
-        )
+        told_here = self.session is not None and hasattr(self.session, "teller")  # and not by one of xdist's workers
+        seconds = self.session.seconds_of(story) if self.session is not None and told_here else None
         terminal.print_story(self.console, story, seconds, self._outcomes[story])
 
     def _invariants(self, line: log.InvariantsLine) -> None:

@@ -7,6 +7,7 @@ the console command drives the same hooks.
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
@@ -149,16 +150,12 @@ class Conduct:
         except (UsageError, HarnessError) as error:
             self.session.problem = str(error)
             pytest.exit(str(error), returncode=2)
-        interrupted = True
         self.session.to_judge = to_judge(session.items)
         try:
-            result = yield
-            interrupted = False
-            return result
-        except (session.Failed, session.Interrupted):
-            interrupted = False
-            raise
+            return (yield)
         finally:
+            # -x ends a run with a kind of KeyboardInterrupt too; Ctrl-C is the plain one.
+            interrupted = sys.exc_info()[0] is KeyboardInterrupt
             self.session.cancel("the run is being ended")
             self.session.end(interrupted=interrupted, last=partial(note_unjudged, self.session))
             if controls:
@@ -211,9 +208,9 @@ class Conduct:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self.session.problem is not None:
-            terminalreporter.write_line(f"error: {self.session.problem}", red=True)
-        if self.session.came_up:
+        if self.session.came_up:  # else pytest itself says why it ended
+            if self.session.problem is not None:
+                terminalreporter.write_line(f"error: {self.session.problem}", red=True)
             terminalreporter.write_line(f"conformance results: {self.session.folder}")
 
     def pytest_report_header(self) -> str:

