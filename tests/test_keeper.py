@@ -30,7 +30,9 @@ import json, signal, sys, time
 from pathlib import Path
 from conformance.clusters.ports import Reservation, run_on_free_ports
 from conformance.clusters.processes import Processes, Program
-signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it is ignored, as in a shell's background job
+# Also where they are ignored, as in a shell's background job (SIGINT) or under nohup (SIGHUP).
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 folder = Path(sys.argv[1])
 processes = Processes(folder)
 for stage, name in enumerate(["manager", "store"]):
@@ -103,7 +105,7 @@ def test_nothing_outlives_the_runner(runner: subprocess.Popen[str], folder: Path
     """However the runner ends, its components, the keeper and the run folder are gone within five seconds."""
     pids = pids_of(runner)
     runner.send_signal(how)
-    runner.wait()
+    runner.wait(60)
     assert left_of(pids) == []
     assert not folder.exists()
 
