@@ -156,8 +156,8 @@ def _counted(row: Row) -> str:
 def print_table(console: Console, rows: Sequence[Row]) -> None:
     """A row for each run, and under the table what did not pass."""
     made = Table(box=box.MARKDOWN)
-    for heading_ in ("run", "loaded", "exit code", "seconds", "others", *JUDGED, "not testable"):
-        made.add_column(heading_, justify="right")
+    for heading_ in ("run", "loaded", "exit", "seconds", "others", *JUDGED, Outcome.NOT_TESTABLE):
+        made.add_column(heading_, justify="right", no_wrap=True, min_width=len(heading_))
     for row in rows:
         counts = [str(row.counts.get(outcome, 0)) for outcome in (*JUDGED, Outcome.NOT_TESTABLE)]
         code = "ended" if row.code is None else str(row.code)

@@ -24,7 +24,13 @@ from conformance.trace.history import View
 if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
 
-QUEUES = ("LocalQueue", "ClusterQueue", "ResourceFlavor", "Topology", "Node")
+IN_ORDER = (("LocalQueue", "ClusterQueue"), ("ResourceFlavor",), ("Topology", "Node"))
+"""What is ended together, and what only after that.
+
+A Topology whose flavor goes at the same time may keep its finalizer for ever: Kueue 0.19.2 looks for flavors that use it
+when the flavor's deletion is told, and then not again (seen once in twenty runs).
+"""
+QUEUES = tuple(kind for kinds in IN_ORDER for kind in kinds)
 SWEPT = ("ClusterQueue", "Cohort", "ResourceFlavor", "Topology", "AdmissionCheck", "WorkloadPriorityClass")
 """What a run leaves outside its namespaces, but for its nodes."""
 
@@ -43,12 +49,8 @@ def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
     try:
         tenant.wait_for("all LeaderWorkerSets of the story are gone", lambda v: _sets_gone(v, sets) or None, "cleanup")
         tenant.wait_for("the quota is back to zero", lambda v: _released(v, queues) or None, "cleanup")
-        for kind in QUEUES:
-            for obj in tenant.feed.view.all(kind):
-                _delete(tenant, kind, obj["metadata"]["name"])
-        tenant.wait_for(
-            "queues and nodes are gone", lambda v: not any(v.all(kind) for kind in QUEUES) or None, "cleanup"
-        )
+        for kinds in IN_ORDER:
+            _end(tenant, kinds)
         _fence(tenant)
     except HarnessError as error:
         _fence(tenant)
@@ -59,6 +61,14 @@ def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
         _release(tenant)
     if not keep_namespace:
         delete_namespace(tenant.ground.kube, tenant.name)
+
+
+def _end(tenant: Tenant, kinds: tuple[str, ...]) -> None:
+    for kind in kinds:
+        for obj in tenant.feed.view.all(kind):
+            _delete(tenant, kind, obj["metadata"]["name"])
+    what = f"no {' and no '.join(kinds)} of the story is left"
+    tenant.wait_for(what, lambda view: not any(view.all(kind) for kind in kinds) or None, "cleanup")
 
 
 def _fence(tenant: Tenant) -> None:
