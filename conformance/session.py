@@ -112,6 +112,9 @@ class Session:
         """Stop what is up; nothing stays of a run asked for wrongly, or given up before there was a cluster."""
         if hasattr(self, "recorder"):
             self.recorder.stop()
+        if self.came_up:
+            with contextlib.suppress(HarnessError, ApiError):
+                self._leave_nothing()
         self.surroundings.stop(failed=isinstance(error, HarnessError | ApiError))
         self._tell_kept()
         assert self.log is not None
@@ -209,14 +212,19 @@ class Session:
             lambda: self._end_log(interrupted),
         ]
         told: set[str | None] = {self.problem}
+        again: KeyboardInterrupt | None = None
         for step in steps:
             try:
                 step()
-            except (HarnessError, UsageError, ApiError) as error:
+            except KeyboardInterrupt as error:  # a second Ctrl-C ends one step, not those that leave nothing behind
+                again = error
+            except Exception as error:
                 if self.problem is not None and str(error) not in told:
                     self.say(f"while ending the run: {error}")
                 told.add(str(error))
                 self.problem = self.problem or str(error)
+        if again is not None:
+            raise again
 
     def _tell_kept(self) -> None:
         kept = self.surroundings.kept

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 IN_ORDER = (("LocalQueue", "ClusterQueue"), ("ResourceFlavor",), ("Topology", "Node"))
 """What is ended together, and what only after that.
 
-A Topology whose flavor goes at the same time may keep its finalizer for ever: Kueue 0.19.2 looks for flavors that use it
-when the flavor's deletion is told, and then not again (seen once in twenty runs).
+A Topology whose flavor goes at the same time may keep its finalizer for ever: Kueue 0.19.2 looks for flavors that use
+it when the flavor's deletion is told, and then not again (seen once in twenty runs).
 """
 QUEUES = tuple(kind for kinds in IN_ORDER for kind in kinds)
 SWEPT = ("ClusterQueue", "Cohort", "ResourceFlavor", "Topology", "AdmissionCheck", "WorkloadPriorityClass")
