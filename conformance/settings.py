@@ -62,7 +62,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("reuse", "flag", "use the cluster that `cluster up` started", False),
     Option("port", "count", "port of the local API server; a free one if not given", None, "PORT"),
     Option("store", "path", "where built components are kept; in the user's cache if not given", None, "FOLDER"),
-    Option("out", "path", "results folder; conformance-results/<run> if not given", None, "FOLDER"),
+    Option("out", "path", "results folder; conformance-results/RUN if not given", None, "FOLDER"),
     Option("keep", "flag", "keep the run folder (etcd data, keys, component logs) even if all went well", False),
     Option("slow", "number", "multiply every deadline by this", 1.0, "FACTOR"),
     Option("stories-at-once", "count", "how many stories are told at once; 6 per core if not given", None, "N"),

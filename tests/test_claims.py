@@ -172,7 +172,8 @@ SCALING: dict[str, Rejected] = {
     "test_remaining_group_keeps_workload_and_pods": [
         (replace_uid(leader(LWS), after("running")), "keeps pod_uids"),
         (replace_uid(workload(LWS), after("running")), "keeps workload_uid"),
-        (extra_pod(worker(LWS), after("removed"), group=1), "absent"),
+        (adopt(workload(CANARY), after("removed"), "lws", 1), "no_workload"),
+        (extra_pod(worker(LWS), at("counted"), group=1), "absent"),
     ],
     "test_waiting_group_is_admitted_only_after_the_scale_down": [(ungate(leader(group("other")), CANARY_RAN), "gated")],
     "test_scaling_changes_no_template_and_restarts_nothing": [

@@ -47,10 +47,10 @@ def ready_groups(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
 
 @parametrized
 def scaled_to(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
-    """The set's leader StatefulSet has been scaled to this many groups, and its controller has acted on that.
+    """The set's leader StatefulSet has been scaled to this many groups, and no other group has one of workers.
 
     Before that a group that is scaled away may be seen gone and once more created: Kueue deletes its pods with its
-    Workload while the StatefulSet still wants them (seen on Kueue 0.19.2 with LWS 0.9.0).
+    Workload while a StatefulSet still wants them (seen on Kueue 0.19.2 with LWS 0.9.0).
     """
 
     def check(whole: WholeSet) -> Iterator[Observation]:
@@ -60,6 +60,9 @@ def scaled_to(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
             yield seen(leaders, "spec.replicas", count, leaders["spec"].get("replicas"))
             yield seen(leaders, "status.observedGeneration", generation, status.get("observedGeneration"))
             yield seen(leaders, "status.replicas", count, status.get("replicas", 0))
+            indices = [int(labels(sts).get(GROUP_INDEX, -1)) for sts in whole.labelled("StatefulSet")]
+            beyond = sorted(index for index in indices if index >= count)
+            yield seen(whole.title, "StatefulSets of workers beyond", [], beyond)
 
     return check
 

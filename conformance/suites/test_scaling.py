@@ -124,7 +124,8 @@ def scale_down_makes_room(tenant: Tenant) -> None:
 def test_remaining_group_keeps_workload_and_pods(told: Told) -> None:
     """Scaling down removes the group of the highest index and keeps the Workload and the pods of the other."""
     told.group(0, of="lws").keeps(pod_uids, workload_uid, since="running")
-    told.group(1, of="lws").always(absent, since="removed")
+    told.group(1, of="lws").always(no_workload, since="removed")
+    told.group(1, of="lws").at("counted", absent)
 
 
 @claim("DOWN-02", of=scale_down_makes_room)
