@@ -48,7 +48,7 @@ class Telling:
 
 
 class Teller:
-    """Tells stories. `cancel()` ends them; `finish()` waits for the clean-up."""
+    """Tells stories until what `ground.alive` raises ends them; `finish()` waits for the clean-up."""
 
     def __init__(
         self,
