@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.quantities import parse_quantity
 from conformance.trace.quota import (
     CohortTrees,
-    parse_quantity,
     plain,
     pod_requests,
     reserves_quota,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.trace.quota import parse_quantity
+from conformance.quantities import parse_quantity
 from conformance.world.requests import CANARY, Quota, Requests, canary_room, groups, room
 
 amounts = st.builds(Requests, cpu=st.integers(0, 10**6), gpu=st.integers(0, 64))

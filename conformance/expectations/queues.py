@@ -8,7 +8,7 @@ from fractions import Fraction
 from conformance.expectations.model import Observation, expectation, parametrized, seen
 from conformance.expectations.subjects import Queue
 from conformance.names import GPU
-from conformance.trace.quota import parse_quantity
+from conformance.quantities import parse_quantity
 
 _SHORT = {"gpu": GPU}
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final
 
 from conformance.names import CONTROLLER_REVISION
+from conformance.quantities import parse_quantity
 from conformance.trace.groups import Groups, Pod, admission_of, is_admitted, is_bound, is_released
 from conformance.trace.history import History, labels
 from conformance.trace.invariants_lasting import assignment_stays
@@ -27,7 +28,7 @@ from conformance.trace.invariants_topology import (
     within_capacity,
 )
 from conformance.trace.lives import Life
-from conformance.trace.quota import parse_quantity, plain, reserves_quota
+from conformance.trace.quota import plain, reserves_quota
 from conformance.trace.records import Object
 from conformance.trace.verdicts import Judgement, Looked, Verdict, Violation, judgement, violated
 
