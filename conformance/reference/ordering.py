@@ -1,0 +1,37 @@
+"""In which order the Workloads of one ClusterQueue are tried.
+
+Rule (Kueue docs, "Cluster Queue", queueing strategy; spec §1.1): higher priority first, then the longer queued, then by
+UID. A Workload is queued from its creation. One that gave its place up since its pods were not ready in time, or since
+an admission check asked for a retry, is queued from that eviction: else it would be first again at once, and fail again
+(`requeuingStrategy.timestamp`). One that was preempted keeps its old place. The API's times have whole seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from conformance.reference.draft import Draft
+from conformance.reference.model import Workload
+
+BACK_OF_THE_QUEUE: Final = ("PodsReadyTimeout", "AdmissionCheck")
+"""Reasons of an eviction after which a Workload is queued anew."""
+
+
+def queued_since(draft: Draft, workload: Workload) -> float:
+    """The time by which it is ordered among those of its priority, in seconds since the epoch."""
+    evicted = workload.conditions.get("Evicted")
+    if evicted is None or not evicted.status or evicted.reason not in BACK_OF_THE_QUEUE:
+        return workload.created
+    if evicted.reason == "PodsReadyTimeout" and not draft.rules.pods_ready.by_eviction_time:
+        return workload.created
+    return evicted.since
+
+
+def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
+    """What the Workloads of a queue are sorted by: the smallest is tried first."""
+    return -workload.priority, queued_since(draft, workload), workload.uid
+
+
+def place_in_cohort(borrows: bool, place: tuple[int, float, str]) -> tuple[bool, int, float, str]:
+    """What the heads of the queues of one cohort are sorted by: who stays within its nominal quota comes first."""
+    return (borrows, *place)
