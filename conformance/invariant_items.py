@@ -56,7 +56,7 @@ def invariant_lines(story: str, history: History, deviation: Listed) -> list[log
     """The lines that a told story leaves in the run's log: its invariants, moments, findings and latencies."""
     verdicts: dict[str, log.InvariantVerdict] = {}
     for judgement in judge_invariants(history):
-        known = deviation(judgement.name)
+        known = deviation(f"{judgement.name} in {story}") or deviation(judgement.name)
         outcome = building.apply_deviation(Outcome.FAILED, known, date.today())
         shown = [_violation(story, one, outcome, known) for one in judgement.violations]
         if judgement.undecided:

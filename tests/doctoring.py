@@ -145,6 +145,35 @@ def assign_second_rack(find: Find, when: When) -> Edit:
     return altered("assign_second_rack", find, when, alter)
 
 
+def assign_to_the_canarys_host(find: Find, when: When) -> Edit:
+    """One podset of the Workload is assigned the host on which no group may be."""
+
+    def alter(workload: Object, view: View) -> None:
+        podset = workload["status"]["admission"]["podSetAssignments"][-1]
+        domain = {"values": [f"{view.tenant}-canary"], "count": podset["count"]}
+        podset["topologyAssignment"] = {"levels": [HOSTNAME], "domains": [domain]}
+
+    return altered("assign_to_the_canarys_host", find, when, alter)
+
+
+def assign_as(find: Find, when: When, **hosts: str) -> Edit:
+    """The Workload is assigned these hosts, one pod on each that is named: those of each podset by its name."""
+
+    def alter(workload: Object, view: View) -> None:
+        for podset in ((workload.get("status") or {}).get("admission") or {}).get("podSetAssignments") or ():
+            domains = [{"values": [f"{view.tenant}-{host}"], "count": 1} for host in hosts[podset["name"]].split()]
+            podset["topologyAssignment"] = {"levels": [HOSTNAME], "domains": domains}
+
+    return always_altered("assign_as", find, when, alter)
+
+
+def never_reserve(find: Find, when: When) -> Edit:
+    """No quota is ever reserved for the Workload."""
+    return always_altered(
+        "never_reserve", find, when, lambda workload, view: set_condition(workload, "QuotaReserved", "False")
+    )
+
+
 def _hosts_of(workload: Object, view: View) -> list[Object]:
     """The nodes that the Workload's assignment names, however it is encoded."""
     podsets = workload["status"]["admission"]["podSetAssignments"]

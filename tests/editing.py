@@ -51,11 +51,13 @@ class Edit:
         return self.name
 
 
-def doctored(records: Iterable[Record], edit: Edit) -> History:
-    """The history after the edit. Raises LookupError if it finds nothing to alter."""
-    history = History(records)
-    others = [record for record in records if not isinstance(record, Change)]
-    return History([*others, *edit.apply(history)])
+def doctored(records: Iterable[Record], *edits: Edit) -> History:
+    """The history after the edits, one after the other. Raises LookupError if one finds nothing to alter."""
+    edited = list(records)
+    for edit in edits:
+        others = [record for record in edited if not isinstance(record, Change)]
+        edited = [*others, *edit.apply(History(edited))]
+    return History(edited)
 
 
 # Which object
@@ -91,6 +93,14 @@ def leader(which: WhichGroup) -> Find:
 
 def worker(which: WhichGroup) -> Find:
     return lambda view: first(_in(view, which).workers, "worker pod")
+
+
+def pod_on(host: str, which: WhichGroup) -> Find:
+    """The pod of the group that is bound to this host."""
+    return lambda view: first(
+        (pod for pod in _in(view, which).pods if pod["spec"].get("nodeName") == f"{view.tenant}-{host}"),
+        f"pod on {host}",
+    )
 
 
 def _in(view: View, which: WhichGroup) -> Group:

@@ -225,6 +225,46 @@ def test_without_a_leader_template_there_is_nothing_to_join() -> None:
     assert annotated(leader_worker_set(leader=None, required=RACK), "worker") == REQUIRED
 
 
+def test_a_level_may_be_preferred() -> None:
+    """A set that prefers a level says so on both templates, joined as where it is required."""
+    made = leader_worker_set(preferred=RACK)
+    preferred = {"kueue.x-k8s.io/podset-preferred-topology": RACK, "kueue.x-k8s.io/podset-group-name": "lws-group"}
+    assert annotated(made, "leader") == annotated(made, "worker") == preferred
+
+
+def test_workers_may_ask_for_a_level_alone() -> None:
+    """Where leader and workers are not joined, the worker template alone requires the level, in no podset group."""
+    made = leader_worker_set(required=RACK, joined=False)
+    assert annotated(made, "worker") == REQUIRED
+    assert annotated(made, "leader") == {}
+
+
+def test_workers_may_be_sliced() -> None:
+    """Slices have a level and a size, beside the level that the group asks for."""
+    asked = {"kueue.x-k8s.io/podset-slice-required-topology": RACK, "kueue.x-k8s.io/podset-slice-size": "2"}
+    assert annotated(leader_worker_set(leader=None, slices=(RACK, 2)), "worker") == asked
+    assert annotated(leader_worker_set(leader=None, required=RACK, slices=(RACK, 2)), "worker") == asked | REQUIRED
+
+
+def test_a_set_may_have_a_restart_policy() -> None:
+    """The restart policy is that of the story, and is not mentioned if it has none."""
+    assert leader_worker_set(restart="None").object["spec"]["leaderWorkerTemplate"]["restartPolicy"] == "None"
+    assert "restartPolicy" not in leader_worker_set().object["spec"]["leaderWorkerTemplate"]
+
+
+def test_pods_of_one_role_may_be_varied() -> None:
+    """A set whose leaders or workers have other fields is another set; what is None is taken off, the first stays."""
+    made = leader_worker_set()
+    before = deepcopy(made.object)
+    varied = made.with_pods("leader", nodeSelector={"a": "b"}, terminationGracePeriodSeconds=None)
+    assert template(varied, "leader")["spec"]["nodeSelector"] == {"a": "b"}
+    assert "terminationGracePeriodSeconds" not in template(varied, "leader")["spec"]
+    assert template(varied, "worker") == template(made, "worker")
+    assert made.object == before
+    with pytest.raises(ValueError, match="lws has no leader template"):
+        leader_worker_set(leader=None).with_pods("leader")
+
+
 def test_a_set_without_topology_says_nothing_of_it() -> None:
     """A set that requires no level has no annotations at all on its templates."""
     made = leader_worker_set()
@@ -328,6 +368,22 @@ def test_a_cluster_queue_serves_its_tenant_alone() -> None:
             ],
         },
     }
+
+
+def test_a_cluster_queue_may_be_in_a_cohort() -> None:
+    """A ClusterQueue of a cohort names it, and differs in nothing else."""
+    alone = builders.cluster_queue("queue", TENANT, LABELS, Requests(cpu=510), ("cpu",))
+    joined = builders.cluster_queue("queue", TENANT, LABELS, Requests(cpu=510), ("cpu",), "cohort")
+    assert joined["spec"] == alone["spec"] | {"cohortName": "cohort"}
+
+
+def test_a_foreign_pod_is_bound_and_goes_at_once() -> None:
+    """A pod that Kueue does not manage has no label of Kueue's, is bound when created, and needs nobody to end it."""
+    made = builders.foreign_pod("on-h1", TENANT, "node", Requests(cpu=100, gpu=1))
+    assert made["metadata"] == {"name": "on-h1", "namespace": TENANT}
+    assert (made["spec"]["nodeName"], made["spec"]["terminationGracePeriodSeconds"]) == ("node", 0)
+    [container] = made["spec"]["containers"]
+    assert container["resources"]["requests"] == {"cpu": "100m", "nvidia.com/gpu": "1"}
 
 
 def test_quota_is_given_for_covered_resources_alone() -> None:

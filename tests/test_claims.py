@@ -9,11 +9,17 @@ import pytest
 
 from conformance.expectations import admitted, created, has_workers
 from conformance.expectations.judging import ClaimFailed, Told
+from conformance.implementations import deviations
+from conformance.suites.vectors import VECTORS
+from conformance.trace.history import History
+from conformance.world.story import claim_of
 from doctoring import (
     admit,
     adopt,
     assign,
+    assign_as,
     assign_second_rack,
+    assign_to_the_canarys_host,
     change_template,
     charge,
     charge_elsewhere,
@@ -24,6 +30,7 @@ from doctoring import (
     lose,
     mark_template,
     never_admit,
+    never_reserve,
     queue_elsewhere,
     readmit,
     recharge_podset,
@@ -43,7 +50,23 @@ from doctoring_pods import (
     ungate,
     unready,
 )
-from editing import Edit, after, at, doctored, group, last_time, leader, once, running, the, waiting, worker, workload
+from editing import (
+    Edit,
+    WhichGroup,
+    after,
+    at,
+    doctored,
+    group,
+    last_time,
+    leader,
+    once,
+    pod_on,
+    running,
+    the,
+    waiting,
+    worker,
+    workload,
+)
 from recording import claims, history_of, recorded, stories
 from replaying import replayed
 
@@ -242,14 +265,71 @@ TOPOLOGY: dict[str, Rejected] = {
     ],
 }
 
-DOCTORED = ADMISSION | QUEUE_SELECTION | SCALING | TOPOLOGY
+
+def misplaced(of: WhichGroup, moment: str) -> Rejected:
+    """Where no group may be: of its assignment, and of a pod of it."""
+    return [
+        (assign_to_the_canarys_host(workload(of), once(of, admitted)), "assigned_as"),
+        (bind(worker(of), at(moment), host="canary"), "placed_as"),
+    ]
+
+
+WAITING: Rejected = [
+    (ungate(leader(LWS), CANARY_RAN), "gated"),
+    (bind(leader(LWS), CANARY_RAN), "gated"),
+    (reserve(workload(LWS), CANARY_RAN), "no_quota_reserved"),
+]
+OF_THE_TABLE = {vector.name: misplaced(LWS, "running") if vector.legal else WAITING for vector in VECTORS}
+VECTORS_TOLD: dict[str, Rejected] = {
+    **{name: OF_THE_TABLE[told[0].name] for name, (_, told) in claims().items() if told[0].name in OF_THE_TABLE},
+    "test_v12_a_host_that_cannot_be_used_is_not": [
+        *misplaced(LWS, "both-run"),
+        *misplaced(group("lws", 1), "both-run"),
+    ],
+    "test_v13_the_leader_is_assigned_a_host_that_it_can_use": [
+        (assign_to_the_canarys_host(workload(LWS), at("admitted")), "assigned_as")
+    ],
+    "test_v14_one_host_is_given_to_one_group": [
+        (reserve(workload(group("large")), at("one-runs")), "at_most_one_holds")
+    ],
+    "test_v20_the_worker_of_a_lost_host_moves_alone": [
+        (replace_uid(leader(LWS), after("running")), "keeps uids_on"),
+        (replace_uid(workload(LWS), after("running")), "keeps workload_uid"),
+        (assign_to_the_canarys_host(workload(LWS), once(LWS, admitted)), "assigned_as"),
+        (bind(pod_on("h3", LWS), at("moved"), host="canary"), "bound_as_assigned"),
+    ],
+    "test_v20_a_group_without_a_spare_moves_whole": [
+        (keep_identity(leader(LWS), at("running"), at("moved")), "renews pod_uids"),
+        (bind(worker(LWS), at("moved"), host="canary"), "whole_group_in_one_rack"),
+        (move_within_rack(worker(LWS), at("moved")), "bound_as_assigned"),
+    ],
+    "test_v21_every_slice_is_on_one_host": [
+        (move_within_rack(worker(LWS), at("running")), "in_slices"),
+        (assign_to_the_canarys_host(workload(LWS), at("running")), "bound_as_assigned"),
+    ],
+}
+
+DOCTORED = ADMISSION | QUEUE_SELECTION | SCALING | TOPOLOGY | VECTORS_TOLD
+
+MENDED: dict[str, Edit] = {
+    "test_v13_the_leader_is_assigned_a_host_that_it_can_use": assign_as(
+        workload(LWS), at("admitted"), leader="h4", worker="h3 h4"
+    ),
+    "test_v14_one_host_is_given_to_one_group": never_reserve(workload(group("large")), at("one-runs")),
+}
+"""What makes right what was recorded of Kueue, for the claims that it is known to fail."""
 
 CLAIMS = [(name, story.name) for name, (_, stories) in claims().items() for story in stories]
 
 
+def right(name: str, story: str) -> History:
+    """The history of a story on which a claim passes: as it was recorded, or mended for this claim."""
+    return doctored(recorded(story), MENDED[name]) if name in MENDED else history_of(story)
+
+
 def judged(name: str, story: str) -> list[tuple[str, str, str]]:
     """Subject, expectation and window of everything that a claim looks at."""
-    told = Told(history_of(story))
+    told = Told(right(name, story))
     claims()[name][0](told)
     return [(one.subject, one.expectation, one.window) for one in told.judged]
 
@@ -261,8 +341,21 @@ def bare(expectation: str) -> str:
 
 @pytest.mark.parametrize(("name", "story"), CLAIMS)
 def test_passes_on_what_was_recorded_of_real_kueue(name: str, story: str) -> None:
-    """A claim passes on the recorded history of each of its stories, and has something to judge in it."""
+    """A claim passes on the recorded history of each of its stories, and has something to judge in it.
+
+    Where Kueue is known to deviate, it passes once the recorded history is mended.
+    """
     assert judged(name, story)
+
+
+@pytest.mark.parametrize(("name", "story"), [(name, story) for name, story in CLAIMS if name in MENDED])
+def test_a_known_deviation_fails_as_it_was_recorded(name: str, story: str) -> None:
+    """A claim whose requirement Kueue is known not to meet fails on the recorded history, and is listed as that."""
+    claimed = claim_of(claims()[name][0])
+    assert claimed is not None
+    assert claimed.requirement in {entry.requirement for entry in deviations.load()}
+    with pytest.raises(ClaimFailed):
+        claims()[name][0](Told(history_of(story)))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +365,8 @@ def test_passes_on_what_was_recorded_of_real_kueue(name: str, story: str) -> Non
 )
 def test_fails_on_a_doctored_history(name: str, story: str, edit: Edit, expectation: str) -> None:
     """A claim fails when one thing in the recorded history is made wrong, by the expectation that is about it."""
-    told = Told(doctored(recorded(story), edit))
+    mending = [MENDED[name]] if name in MENDED else []
+    told = Told(doctored(recorded(story), *mending, edit))
     with pytest.raises(ClaimFailed) as failed:
         claims()[name][0](told)
     assert bare(failed.value.failure.expectation) == expectation

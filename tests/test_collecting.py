@@ -27,7 +27,9 @@ pytest_plugins = "pytester"
 
 CLAIMS = whole_suite().claims
 STORIES = [story.name for story in whole_suite().stories]
-HERE = ("--conformance-cluster", "local")
+EVERYTHING = ("--conformance-profile", "strict")
+HERE = ("--conformance-cluster", "local", *EVERYTHING)
+"""Where the whole suite is judged, but for what this cluster lacks."""
 SUITE = ("--pyargs", "conformance.suites")
 QUIET = ("-p", "no:pytest-kind-ng", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 PAGE = """
@@ -535,7 +537,7 @@ def test_a_failed_set_up_ends_the_run_with_one_sentence(
             current-context: c
         """)
     )
-    here = ("--conformance-cluster", "existing", "--conformance-implementation", "installed")
+    here = (*EVERYTHING, "--conformance-cluster", "existing", "--conformance-implementation", "installed")
     result = in_a_process(*SUITE, *here, "--conformance-kubeconfig=kubeconfig", "--conformance-fake-nodes", "-q")
     assert result.ret == 2
     said = [line for line in (*result.outlines, *result.errlines) if line and not line.startswith("no tests ran")]

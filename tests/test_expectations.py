@@ -14,6 +14,7 @@ from doctoring import (
     adopt,
     assign,
     assign_second_rack,
+    assign_to_the_canarys_host,
     change_template,
     charge,
     charge_elsewhere,
@@ -83,6 +84,11 @@ TWO, EMPTY, BACK = In("to_zero_and_back", "running"), In("to_zero_and_back", "em
 UNLABELLED = In("unlabelled_set", "canary-admitted")
 KEPT = leave_behind(workload(PAGE), at("running"))
 """The Workload of the page's first group is never deleted."""
+ONE_OF_TWO = In("one_host_for_two_waiting_groups", "one-runs")
+"""`small` runs and `large` does not."""
+SLICED = In("slices_of_two_by_host", "running")
+BEFORE, AFTER = In("lost_host_has_a_spare", "running"), In("lost_host_has_a_spare", "moved")
+"""Group 0 of `lws` before and after one of its workers was moved away from h2."""
 REFUSED = In("page_topology_sample_as_printed", "workers-refused")
 
 
@@ -246,6 +252,22 @@ SETS = [
         [PAGE_RUNS, but(REFUSED, lose, leader(PAGE)), but(REFUSED, extra_pod, leader(PAGE), worker=1)],
     ),
     Case(
+        expectations.one_runs("large"),
+        OfSet("small"),
+        [ONE_OF_TWO],
+        [
+            nothing(ONE_OF_TWO),
+            In(ONE_OF_TWO.story, "canary-ran"),
+            but(ONE_OF_TWO, unready_replica, the("LeaderWorkerSet", "small")),
+        ],
+    ),
+    Case(
+        expectations.at_most_one_holds("canary-1"),
+        THE_SET,
+        [WAITS],
+        [nothing(WAITS), but(WAITS, reserve, workload(LWS))],
+    ),
+    Case(
         expectations.groups_in_different_racks,
         THE_PAGE_SET,
         [TOPOLOGY_RUNS],
@@ -323,6 +345,21 @@ TOPOLOGY = [
     ),
 ]
 
+TOPOLOGY += [
+    Case(
+        expectations.assigned_as("leader h2; workers h2 h4", "leader h4; workers h4 h2"),
+        OF_LWS,
+        [RACK],
+        [NO_RACK, but(RACK, assign_to_the_canarys_host, workload(LWS)), but(RACK, assign_second_rack, workload(LWS))],
+    ),
+    Case(
+        expectations.in_slices(2),
+        OF_LWS,
+        [SLICED],
+        [RACK, but(SLICED, move_within_rack, worker(LWS)), but(SLICED, unbind, worker(LWS))],
+    ),
+]
+
 CASES = GROUPS + SETS + QUEUES + TOPOLOGY
 
 VALUES = [
@@ -335,6 +372,7 @@ VALUES = [
     Pair(expectations.pod_revisions, OF_LWS, (WAITS, RUNS), (RUNS, but(RUNS, change_revision, worker(LWS)))),
     Pair(expectations.templates, THE_SET, (TWO, BACK), (RUNS, but(RUNS, change_template, LWS_OBJECT))),
     Pair(expectations.workload_uids, THE_SET, (WAITS, RUNS), (TWO, BACK)),
+    Pair(expectations.uids_on("h1"), OF_LWS, (BEFORE, AFTER), (BEFORE, but(BEFORE, replace_uid, leader(LWS)))),
 ]
 
 
@@ -387,4 +425,4 @@ def test_no_expectation_is_left_out() -> None:
     accepted = {bare(case.expectation) for case in CASES if case.accepts}
     rejected = {bare(case.expectation) for case in CASES if case.rejects}
     exported = set(expectations.__all__) - MACHINERY
-    assert (accepted & rejected) | {pair.value.name for pair in VALUES} == exported
+    assert (accepted & rejected) | {pair.value.name.partition("(")[0] for pair in VALUES} == exported

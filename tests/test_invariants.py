@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.implementations import deviations
 from conformance.names import RACK
 from conformance.trace.history import History
 from conformance.trace.invariants import INVARIANTS, judge_invariants, sentence
@@ -18,13 +19,18 @@ RECORDED = sorted((Path(__file__).parent / "histories").glob("*.ndjson.gz"))
 
 @pytest.mark.parametrize("file", RECORDED, ids=[file.name for file in RECORDED])
 def test_every_invariant_accepts_what_was_recorded(file: Path) -> None:
-    """Recorded stories of a real cluster violate no invariant, from their beginning to the end of their clean-up."""
+    """Recorded stories of a real cluster violate no invariant, from their beginning to the end of their clean-up.
+
+    But for those that the real Kueue is known to violate in a story.
+    """
     records = list(read(file))
     stories = [record.story for record in records if isinstance(record, StoryStarted)]
     assert stories
     for story in stories:
         judgements = judge_invariants(History(of_story(records, story), until="cleaned"))
-        assert {j.name: j.violations for j in judgements} == {name: [] for name in INVARIANTS}
+        known = {entry.invariant for entry in deviations.load() if entry.story == story}
+        assert [j.name for j in judgements] == list(INVARIANTS)
+        assert {j.name for j in judgements if j.violations} <= known
         assert any(j.judged for j in judgements)
 
 

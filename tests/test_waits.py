@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from conformance.expectations import has_workers
+from conformance.suites.from_vectors import LATE
+from conformance.suites.vectors import SPOILT, VECTORS
 from doctoring import adopt, charge, hold, leave_behind, lose, miscount, never_admit, unavailable, unready_replica
-from doctoring_pods import extra_pod, unready
+from doctoring_pods import bind, extra_pod, unready
 from editing import Edit, at, doctored, group, last_time, the, worker, workload
 from recording import history_of, recorded, stories
 from replaying import Waited, replayed
@@ -43,6 +45,17 @@ def not_released(moment: str, **counts: int) -> Rejected:
     edits = charge(QUEUE, when, "cpu", "10m"), hold(QUEUE, when, "cpu", "10m"), miscount(QUEUE, when, **counts)
     return [(edit, "released") for edit in edits]
 
+
+def not_ready_there(moment: str) -> Rejected:
+    when = at(moment)
+    ready = never_admit(workload(LWS), when), unready(worker(LWS), when)
+    return [(bind(worker(LWS), when, host="canary"), "placed_as"), *((edit, "ready") for edit in ready)]
+
+
+FROM_THE_TABLE = [
+    name for name, told in stories().items() if told.moments and name.removesuffix(LATE) in {v.name for v in VECTORS}
+]
+"""The stories of the table of vectors in which a group comes to run."""
 
 PROMISED: dict[tuple[str, str], Rejected] = {
     ("room_for_two_of_three", "two-run"): not_as_many_ready("two-run"),
@@ -146,6 +159,17 @@ PROMISED: dict[tuple[str, str], Rejected] = {
         (extra_pod(worker(LWS), at("one-left"), group=1), "no_pods_beyond"),
     ],
     ("three_replicas_on_two_racks", "two-again"): not_as_many_ready("two-again"),
+    **{(name, "running"): not_running("running") for name in FROM_THE_TABLE},
+    **{(spoilt.name, moment): not_running(moment) for spoilt in SPOILT for moment in ("first-runs", "both-run")},
+    ("one_host_for_two_waiting_groups", "one-runs"): [
+        (unready_replica(the("LeaderWorkerSet", "small"), at("one-runs")), "one_runs")
+    ],
+    ("leader_without_requests", "running"): not_ready_there("running"),
+    ("lost_host_has_a_spare", "running"): not_running("running"),
+    ("lost_host_has_a_spare", "moved"): not_ready_there("moved"),
+    ("lost_host_has_no_spare", "running"): not_running("running"),
+    ("lost_host_has_no_spare", "moved"): not_ready_there("moved"),
+    ("slices_of_two_by_host", "running"): not_running("running"),
 }
 
 PROMISES = [(name, moment) for name, story in stories().items() for moment in story.moments]

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from conformance.expectations.model import Observation, expectation, parametrized, seen, value
 from conformance.expectations.subjects import Group
-from conformance.names import ADMISSION_GATE, KUEUE, REVISION, TOPOLOGY_GATE
+from conformance.names import ADMISSION_GATE, KUEUE, OUR_GATES, REVISION
+from conformance.quantities import parse_quantity
 from conformance.trace.history import annotations_of, condition, gates, is_true, labels
-from conformance.trace.quota import parse_quantity, plain
+from conformance.trace.quota import plain
 from conformance.trace.records import Object
-
-OUR_GATES = (ADMISSION_GATE, TOPOLOGY_GATE)
 
 
 def _status(obj: Object, type_: str) -> str:

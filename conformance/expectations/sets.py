@@ -9,7 +9,7 @@ from conformance.expectations.groups import ready
 from conformance.expectations.model import Observation, expectation, parametrized, seen, value
 from conformance.expectations.subjects import WholeSet
 from conformance.names import GROUP_INDEX, KUEUE, WORKER_INDEX
-from conformance.trace.history import annotations_of, condition, group_of_workload, labels
+from conformance.trace.history import annotations_of, condition, group_of_workload, is_true, labels
 from conformance.trace.records import Object
 
 
@@ -89,6 +89,32 @@ def at_most_admitted(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
             yield seen(
                 whole.title, "Workloads with QuotaReserved=True", f"≤ {count}", len(holding), len(holding) <= count
             )
+
+    return check
+
+
+@parametrized
+def one_runs(*others: str) -> Callable[[WholeSet], Iterable[Observation]]:
+    """The set or one of these others is running."""
+
+    def check(whole: WholeSet) -> Iterator[Observation]:
+        sets = [WholeSet(whole.view, name) for name in (whole.name, *others)]
+        found = [one.name for one in sets if (seen_of := list(running.check(one))) and all(o.holds for o in seen_of)]
+        if whole.lws is not None:
+            yield seen(whole.title, "sets that run, of it and others", "at least one", found, bool(found))
+
+    return check
+
+
+@parametrized
+def at_most_one_holds(*others: str) -> Callable[[WholeSet], Iterable[Observation]]:
+    """Of the set and these others at most one holds quota."""
+
+    def check(whole: WholeSet) -> Iterator[Observation]:
+        sets = [WholeSet(whole.view, name) for name in (whole.name, *others)]
+        found = [one.name for one in sets if any(is_true(workload, "QuotaReserved") for workload in one.workloads)]
+        if any(one.workloads for one in sets):
+            yield seen(whole.title, "sets that hold quota, of it and others", "at most one", found, len(found) <= 1)
 
     return check
 

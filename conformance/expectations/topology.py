@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from conformance.expectations.model import Observation, expectation, parametrized, seen
+from conformance.expectations.model import Observation, Value, expectation, parametrized, seen
 from conformance.expectations.subjects import Group, WholeSet
 from conformance.names import ADMISSION_GATE, BLOCK, HOSTNAME, RACK, TOPOLOGY_GATE, WORKER_INDEX
 from conformance.trace.assignments import decode
@@ -138,6 +138,57 @@ def placed_as(*outcomes: str) -> Callable[[Group], Iterable[Observation]]:
             yield seen(group.title, "placement", " or ".join(sorted(legal)), found, found in legal)
 
     return check
+
+
+@parametrized
+def assigned_as(*outcomes: str) -> Callable[[Group], Iterable[Observation]]:
+    """The group's topology assignment is one of the legal outcomes (`leader h1; workers h1 h2`).
+
+    The podset of the leader is the one whose container is named so.
+    """
+    legal = {_normal(outcome) for outcome in outcomes}
+
+    def check(group: Group) -> Iterator[Observation]:
+        if group.workload is not None and (group.workload.get("status") or {}).get("admission"):
+            found = assigned_placement(group)
+            field = "status.admission.podSetAssignments[].topologyAssignment"
+            yield seen(group.workload, field, " or ".join(sorted(legal)), found, found in legal)
+
+    return check
+
+
+def assigned_placement(group: Group) -> str:
+    """Where the group's pods are assigned, as `leader h1; workers h1 h2`."""
+    hosts: dict[bool, list[str]] = {True: [], False: []}
+    assigned = assigned_hosts(group)
+    for podset in (group.workload or {}).get("spec", {}).get("podSets", ()):
+        leader = podset["template"]["spec"]["containers"][0]["name"] == "leader"
+        hosts[leader] += [_host(group.view, host) for host in assigned.get(podset["name"], Counter()).elements()]
+    return f"leader {' '.join(sorted(hosts[True]))}; workers {' '.join(sorted(hosts[False]))}"
+
+
+@parametrized
+def in_slices(size: int) -> Callable[[Group], Iterable[Observation]]:
+    """All pods of the group are bound, and on every host there is a multiple of this many of them."""
+
+    def check(group: Group) -> Iterator[Observation]:
+        nodes = [str(pod["spec"].get("nodeName", "")) for pod in group.pods]
+        if len(nodes) == group.size and all(nodes):
+            found = Counter(_host(group.view, node) for node in nodes)
+            whole = all(count % size == 0 for count in found.values())
+            yield seen(group.title, "pods per host", f"multiples of {size}", dict(sorted(found.items())), whole)
+
+    return check
+
+
+def uids_on(host: str) -> Value[Group]:
+    """The value "who of the group is on this host": the identity of each of its pods that is bound there."""
+
+    def read(group: Group) -> dict[str, object]:
+        on_it = [pod for pod in group.pods if _host(group.view, str(pod["spec"].get("nodeName", ""))) == host]
+        return {f"Pod {pod['metadata']['name']}": pod["metadata"]["uid"] for pod in on_it}
+
+    return Value(f"uids_on({host!r})", "metadata.uid", "The identity of each pod of the group on this host.", read)
 
 
 def placement(group: Group) -> str:

@@ -30,21 +30,26 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     kind: Literal["always", "sometimes"]
     requirement: str | None = None
     invariant: str | None = None
+    story: str | None = None
+    """The one story in which the invariant is known not to hold; in all, if not named."""
 
     def __post_init__(self) -> None:
         if (self.requirement is None) == (self.invariant is None):
             raise ValueError("name either a requirement or an invariant")
+        if self.story is not None and self.invariant is None:
+            raise ValueError("a story is named for an invariant alone")
         if not self.issue.startswith("https://"):
             raise ValueError("issue must be a link")
 
     def covers(self, implementation: str, version: str, name: str) -> bool:
-        """Whether it is about this requirement or invariant of this implementation.
+        """Whether it is about this requirement or invariant (`I2`, or `I2 in STORY`) of this implementation.
 
         What is installed on a cluster counts as Kueue once its version is known.
         """
         same = self.implementation == ("kueue" if implementation == "installed" else implementation)
         in_force = self.versions == ANY_VERSION or version in self.versions
-        return same and bool(version) and in_force and name in (self.requirement, self.invariant)
+        about = self.requirement or (f"{self.invariant} in {self.story}" if self.story else self.invariant)
+        return same and bool(version) and in_force and name == about
 
 
 @cache

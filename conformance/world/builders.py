@@ -14,10 +14,13 @@ from conformance.names import (
     HOSTNAME,
     KUEUE,
     PODSET_GROUP_NAME,
+    PREFERRED_TOPOLOGY,
     PRIORITY_CLASS,
     QUEUE_NAME,
     RACK,
     REQUIRED_TOPOLOGY,
+    SLICE_SIZE,
+    SLICE_TOPOLOGY,
     TENANT_LABEL,
 )
 from conformance.trace.records import Object
@@ -46,20 +49,33 @@ class SetSpec:
         changed = {key: val for key, val in (self.object["metadata"] | metadata).items() if val is not None}
         return replace(self, object=self.object | {"metadata": changed})
 
+    def with_pods(self, role: str, **spec: Any) -> SetSpec:
+        """The same with these fields in the spec of its `leader` or `worker` pods; None removes one.
+
+        Raises ValueError for the leader of a set without a leader template.
+        """
+        template = self.object["spec"]["leaderWorkerTemplate"].get(f"{role}Template")
+        if template is None:
+            raise ValueError(f"{self.name} has no {role} template; give it one")
+        pods = {key: val for key, val in (template["spec"] | spec).items() if val is not None}
+        return self._with_template(role, template | {"spec": pods})
+
+    def _with_template(self, role: str, template: Object) -> SetSpec:
+        spec = self.object["spec"]
+        templates = spec["leaderWorkerTemplate"] | {f"{role}Template": template}
+        return replace(self, object=self.object | {"spec": spec | {"leaderWorkerTemplate": templates}})
+
     def held_not_ready(self) -> SetSpec:
         """The same with leaders that run but do not become Ready until the story releases them (our KWOK stage).
 
         Raises ValueError for a set without a leader template, whose leaders cannot be told from its workers.
         """
-        spec = self.object["spec"]
-        leader = spec["leaderWorkerTemplate"].get("leaderTemplate")
+        leader = self.object["spec"]["leaderWorkerTemplate"].get("leaderTemplate")
         if leader is None:
             raise ValueError(f"{self.name} has no leader template to hold its leaders by; give it one")
         metadata = leader.get("metadata") or {}
         annotations = (metadata.get("annotations") or {}) | {HOLD_NOT_READY: "true"}
-        held = leader | {"metadata": metadata | {"annotations": annotations}}
-        template = spec["leaderWorkerTemplate"] | {"leaderTemplate": held}
-        return replace(self, object=self.object | {"spec": spec | {"leaderWorkerTemplate": template}})
+        return self._with_template("leader", leader | {"metadata": metadata | {"annotations": annotations}})
 
 
 def leader_worker_set(
@@ -71,24 +87,33 @@ def leader_worker_set(
     worker: Requests = WORKER,
     queue: str | None = "user-queue",
     startup: str = "LeaderCreated",
+    restart: str | None = None,
     required: str | None = None,
+    preferred: str | None = None,
+    joined: bool = True,
+    slices: tuple[str, int] | None = None,
     priority_class: str | None = None,
     on_tenant: str | None = None,
     canary: bool = False,
 ) -> SetSpec:
     """A LeaderWorkerSet; with `leader=None` it has no leader template, and the leader pod uses the worker's.
 
-    `required` names a topology level: both templates then ask for it, joined in one podset group. `on_tenant` puts the
-    tenant's node selector and toleration on the pods, for sets that no flavor sends there.
+    `required` or `preferred` names a topology level: both templates then ask for it, joined in one podset group; if not
+    `joined`, the worker template alone asks for it. `slices` are the level and the size of slices of the workers.
+    `restart` is the restart policy. `on_tenant` puts the tenant's node selector and toleration on the pods, for sets
+    that no flavor sends there.
     """
-    annotations = {REQUIRED_TOPOLOGY: required} if required else {}
-    if required and leader is not None:
+    annotations = _topology_request(required, preferred, slices)
+    together = joined and leader is not None and bool(required or preferred)
+    if together:
         annotations[PODSET_GROUP_NAME] = "lws-group"
     placing = _placing(on_tenant, canary)
     template: dict[str, Any] = {"size": size, "workerTemplate": _template("worker", worker, annotations, placing)}
+    if restart is not None:
+        template["restartPolicy"] = restart
     group = worker * size
     if leader is not None:
-        template["leaderTemplate"] = _template("leader", leader, annotations, placing)
+        template["leaderTemplate"] = _template("leader", leader, annotations if together else {}, placing)
         group = leader + worker * (size - 1)
     labels = ({QUEUE_NAME: queue} if queue else {}) | ({PRIORITY_CLASS: priority_class} if priority_class else {})
     spec: dict[str, Any] = {"startupPolicy": startup, "leaderWorkerTemplate": template}
@@ -103,6 +128,13 @@ def leader_worker_set(
         },
         group,
     )
+
+
+def _topology_request(required: str | None, preferred: str | None, slices: tuple[str, int] | None) -> dict[str, str]:
+    request = {REQUIRED_TOPOLOGY: required, PREFERRED_TOPOLOGY: preferred}
+    if slices is not None:
+        request |= {SLICE_TOPOLOGY: slices[0], SLICE_SIZE: str(slices[1])}
+    return {key: written for key, written in request.items() if written is not None}
 
 
 def _placing(tenant: str | None, canary: bool) -> dict[str, Any]:
@@ -147,13 +179,28 @@ def topology(tenant: str, labels: dict[str, str]) -> Object:
     return _kueue("Topology", tenant, labels, {"levels": [{"nodeLabel": level} for level in (BLOCK, RACK, HOSTNAME)]})
 
 
-def cluster_queue(name: str, tenant: str, labels: dict[str, str], nominal: Requests, covers: tuple[str, ...]) -> Object:
+def foreign_pod(name: str, tenant: str, node: str, requests: Requests) -> Object:
+    """A pod that Kueue does not manage, bound to a node as a DaemonSet's would be; deleted, it is gone at once."""
+    made = _template(name, requests, {}, {"nodeName": node, "terminationGracePeriodSeconds": 0})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": tenant}} | made
+
+
+def cluster_queue(
+    name: str,
+    tenant: str,
+    labels: dict[str, str],
+    nominal: Requests,
+    covers: tuple[str, ...],
+    cohort: str | None = None,
+) -> Object:
     """A ClusterQueue of the tenant's flavor, for its namespace alone, without preemption."""
-    spec = {
+    spec: dict[str, Any] = {
         "namespaceSelector": {"matchLabels": {TENANT_LABEL: tenant}},
         "queueingStrategy": "BestEffortFIFO",
         "resourceGroups": [resource_group(tenant, nominal, covers)],
     }
+    if cohort is not None:
+        spec["cohortName"] = cohort
     return _kueue("ClusterQueue", name, labels, spec)
 
 

@@ -17,7 +17,7 @@ from conformance.errors import HarnessError
 from conformance.expectations.groups import tried
 from conformance.expectations.model import Expectation, Subject
 from conformance.kube import MERGE_PATCH, ApiError, Kube, Object
-from conformance.names import GPU, HOLD_NOT_READY, RUN_LABEL, STORY_LABEL, TENANT_LABEL
+from conformance.names import GPU, HOLD_NOT_READY, RUN_LABEL, SCOPE_LABEL, STORY_LABEL, TENANT_LABEL
 from conformance.trace.history import View, is_true
 from conformance.trace.recorder import Recorder
 from conformance.trace.records import Edit, Finding, Moment
@@ -33,6 +33,7 @@ from conformance.world.handles import (
     queue_handle,
     set_handle,
 )
+from conformance.world.hosts import Hosts
 from conformance.world.racks import CANARY_HOST, Host, racks
 from conformance.world.requests import CANARY, Quota, Requests, groups
 from conformance.world.story import Story
@@ -56,6 +57,8 @@ class Ground:
     capabilities: frozenset[str]
     alive: Any
     """Raises Cancelled or HarnessError when the run is over or the cluster broke."""
+    scope: str = ""
+    """Which of several implementations on the cluster is judged: everything of a tenant carries the label; or none."""
 
 
 class Tenant:
@@ -64,11 +67,14 @@ class Tenant:
     def __init__(self, ground: Ground, story: Story, name: str, log: StoryLog) -> None:
         self.ground, self.story, self.name, self.log = ground, story, name, log
         self.labels = {RUN_LABEL: ground.run, STORY_LABEL: story.name, TENANT_LABEL: name}
+        if ground.scope:
+            self.labels[SCOPE_LABEL] = ground.scope
         self.feed: Feed = ground.recorder.follow(name)
         self._queues: dict[str, str] = {}
         self._group = Requests()
         self._covers: tuple[str, ...] = ()
         self._topology = False
+        self.hosts = Hosts(self)
         self._canaries = 0
         self.marked: list[tuple[str, Subject[Any], tuple[Expectation[Any], ...]]] = []
         """The moments that were marked, with what was then seen of which subject."""
@@ -86,28 +92,31 @@ class Tenant:
         layout: str = ROOMY,
         topology: bool = False,
         covers: tuple[str, ...] | None = None,
+        cohort: bool = False,
     ) -> None:
         """Make the namespace, flavor, queues and racks.
 
         `quota` is that of the one LocalQueue `user-queue`, or one per LocalQueue name (each with a ClusterQueue of its
-        own). `covers` names the resources with quota; by default cpu, and GPUs if the group or the quota has some.
+        own, in one `cohort` or in none). `covers` names the resources with quota; by default cpu, and GPUs if the group
+        or the quota has some.
         """
         by_queue = quota if isinstance(quota, Mapping) else {"user-queue": quota}
         self._group, self._topology = group, topology
         has_gpu = bool(group.gpu) or any(one.extra.gpu for one in by_queue.values())
         self._covers = covers or (("cpu", GPU) if has_gpu else ("cpu",))
-        self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": self.labels}})
+        self.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": self.labels}})
         self._create_service_account()
         if topology:
-            self._create(builders.topology(self.name, self.labels))
-        self._create(builders.flavor(self.name, self.labels, self.name if topology else None))
+            self.add(builders.topology(self.name, self.labels))
+        self.add(builders.flavor(self.name, self.labels, self.name if topology else None))
         self.opened = True
         for suffix, (local, amount) in zip(("", "-b", "-c", "-d"), by_queue.items(), strict=False):
             queue = self.name + suffix
             self._queues[local] = queue
             nominal = amount.for_group(group)
-            self._create(builders.cluster_queue(queue, self.name, self.labels, nominal, self._covers))
-            self._create(builders.local_queue(local, self.name, queue, self.labels))
+            of = self.name if cohort else None
+            self.add(builders.cluster_queue(queue, self.name, self.labels, nominal, self._covers, of))
+            self.add(builders.local_queue(local, self.name, queue, self.labels))
         self.add_hosts(layout, canary_host=topology)
 
     def _create_service_account(self) -> None:
@@ -128,7 +137,7 @@ class Tenant:
         """Add fake nodes, and check that the cluster shows them exactly as they were laid out."""
         hosts = racks(layout) + ([CANARY_HOST] if canary_host else [])
         for host in hosts:
-            self._create(host.node(self.name, self.labels))
+            self.add(self.hosts.laid_out(host))
         self.log.say(f"hosts: {layout}")
         self.wait_for(
             "every host is Ready with exactly its capacity", lambda view: self._as_laid_out(view, hosts) or None
@@ -139,9 +148,11 @@ class Tenant:
             node = view.get("Node", f"{self.name}-{host.name}")
             if node is None:
                 return False
-            if not is_true(node, "Ready"):
+            as_wanted = host.node(self.name, self.labels)
+            # The API server taints every new node as not ready, and a controller takes that away.
+            if not is_true(node, "Ready") or _taints(node) != _taints(as_wanted):
                 return False
-            wanted = host.node(self.name, self.labels)["status"]["allocatable"]
+            wanted = as_wanted["status"]["allocatable"]
             found = node["status"].get("allocatable") or {}
             differing = {key: found.get(key) for key, amount in wanted.items() if not _same(found.get(key), amount)}
             if differing:
@@ -157,7 +168,7 @@ class Tenant:
         if not self.opened:
             self.open(**{"group": spec.group} | world)
         made = spec.object | {"metadata": spec.object["metadata"] | {"namespace": self.name}}
-        self._create(made)
+        self.add(made)
         return set_handle(self, spec)
 
     def set_quota(self, quota: Quota, queue: str = "user-queue") -> None:
@@ -212,10 +223,11 @@ class Tenant:
         self._edited("patch", kind, answer)
         self.log.manifest("patch", {"kind": kind, "name": name, "patch": body})
 
-    def delete(self, kind: str, name: str, *, namespaced: bool = True) -> None:
-        """Delete an object of the tenant in the background."""
+    def delete(self, kind: str, name: str, *, namespaced: bool = True, **options: Any) -> None:
+        """Delete an object of the tenant in the background; `gracePeriodSeconds` … as keywords."""
         self.ground.alive()
-        self.ground.kube.delete(kind, name, self.name if namespaced else None, propagationPolicy="Background")
+        options = {"propagationPolicy": "Background"} | options
+        self.ground.kube.delete(kind, name, self.name if namespaced else None, **options)
         self._write_edit("delete", kind, name, self.feed.latest)
         self.log.say(f"delete {kind} {name}")
 
@@ -286,7 +298,8 @@ class Tenant:
         mark = Moment(time.time(), self.story.name, name, self.feed.reached, waited, requirement, expectation, subject)
         self.ground.recorder.write(mark)
 
-    def _create(self, obj: Object) -> None:
+    def add(self, obj: Object) -> None:
+        """Create an object of the tenant."""
         self.ground.alive()
         self._edited("create", obj["kind"], self.ground.kube.create(obj))
         self.log.manifest("create", obj)
@@ -301,7 +314,11 @@ class Tenant:
         self.ground.recorder.write(Edit(time.time(), self.story.name, verb, kind, self.name, name, revision))
 
 
+def _taints(node: Object) -> set[tuple[str, str]]:
+    return {(taint["key"], taint["effect"]) for taint in node["spec"].get("taints") or ()}
+
+
 def _same(found: str | None, wanted: str) -> bool:
-    from conformance.trace.quota import parse_quantity
+    from conformance.quantities import parse_quantity
 
     return found is not None and parse_quantity(found) == parse_quantity(wanted)
