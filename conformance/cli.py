@@ -193,6 +193,9 @@ def version() -> None:
 
 @cluster_app.command("up")
 def cluster_up(
+    implementation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="what queues on it: kueue or reference [default: kueue]")
+    ] = None,
     kueue_version: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
     lws_version: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
     kueue_config: Annotated[
@@ -201,10 +204,11 @@ def cluster_up(
     port: Annotated[int | None, typer.Option(metavar="PORT", help="of the API server; a free one if not given")] = None,
     store: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
 ) -> None:
-    """Start a local cluster with LWS and Kueue, and leave it running."""
+    """Start a local cluster with LWS and Kueue, or the reference in its place, and leave it running."""
     from conformance.running import cluster_up as start
 
     given = {
+        "implementation": implementation,
         "kueue_version": kueue_version,
         "lws_version": lws_version,
         "kueue_config": kueue_config,

@@ -52,14 +52,15 @@ def check_stories(settings: Settings, known: list[str]) -> None:
 def _check_cluster(settings: Settings) -> None:
     from conformance.clusters import standing
     from conformance.clusters.ports import Reservation
-    from conformance.implementations.kueue import read_config
+    from conformance.implementations import kueue, reference
 
     if settings.kubeconfig is not None:
         Kube(settings.kubeconfig, "kueue-lws-conformance/setup")
     if settings.reuse and standing.status() is None:
         raise UsageError(standing.NONE_UP)
     if settings.kueue_config is not None:
-        read_config(settings.kueue_config)
+        of = reference if settings.implementation == "reference" else kueue
+        of.read_config(settings.kueue_config)
     if settings.port is not None:
         Reservation(port=settings.port).release()
     if settings.cluster == "local" and not settings.reuse:

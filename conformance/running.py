@@ -71,6 +71,7 @@ def provided(settings: Settings, console: Console) -> Components:
     """The components of the chosen line, with a progress display while something has to be built."""
     from conformance.components import choose, provide
     from conformance.components.progress import display
+    from conformance.implementations import unbuilt
 
     line = choose(settings.kueue_version, settings.lws_version)
     with display(console) as show:
@@ -79,6 +80,7 @@ def provided(settings: Settings, console: Console) -> Components:
             kueue_from=settings.kueue_from,
             lws_from=settings.lws_from,
             store=settings.store,
+            unbuilt=unbuilt(settings.implementation),
             say=lambda text: console.print(text),
             show=show,
         )
@@ -109,7 +111,7 @@ def cluster_up(settings: Settings) -> None:
     from conformance.implementations import open_implementation
 
     components = provided(settings, terminal.console_for())
-    implementation = open_implementation("kueue", components=components, config=settings.kueue_config)
+    implementation = open_implementation(settings.implementation, components=components, config=settings.kueue_config)
     made = standing.up(components, implementation, deadlines=Deadlines(settings.slow), port=settings.port)
     _print_standing(made)
     print("run:         kueue-lws-conformance run --reuse --implementation installed")

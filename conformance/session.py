@@ -147,7 +147,16 @@ class Session:
         )
         self.recorder.start(self.deadlines["controllers"])
         world = near.client("world", self._warned)
-        ground = Ground(world, self.recorder, self.deadlines, self.short, self._canary_class, capabilities, self.alive)
+        ground = Ground(
+            world,
+            self.recorder,
+            self.deadlines,
+            self.short,
+            self._canary_class,
+            capabilities,
+            self.alive,
+            near.scope,
+        )
         self.teller = Teller(
             ground,
             logs=self.folder / "stories",

@@ -40,8 +40,8 @@ class Option:
 OPTIONS: Final[tuple[Option, ...]] = (
     Option("cluster", "text", "where to run: our own control plane, or an existing cluster; kind is to come", "local",
            "PROVIDER", ("local", "kind", "existing")),
-    Option("implementation", "text", "what to judge: the real Kueue, or whatever is installed on the cluster", "kueue",
-           "NAME", ("kueue", "installed")),
+    Option("implementation", "text", "what to judge: the real Kueue, our own reference, or what is installed", "kueue",
+           "NAME", ("kueue", "reference", "installed")),
     Option("profile", "text", "which requirements: page, core, full or strict", "page", "NAME",
            ("page", "core", "full", "strict")),
     Option("requirement", "list", "only this requirement (may be repeated)", (), "ID"),

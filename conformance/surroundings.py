@@ -52,11 +52,18 @@ class Surroundings:
         if chosen.reuse and chosen.cluster != "local":
             raise UsageError("--reuse goes with --cluster local: it uses the cluster that `cluster up` started")
         if chosen.cluster == "local" and chosen.implementation == "installed" and not chosen.reuse:
-            raise UsageError("a new local cluster has nothing installed; use --implementation kueue, or --reuse")
+            raise UsageError(
+                "a new local cluster has nothing installed; use --implementation kueue or reference, or --reuse"
+            )
         if chosen.reuse or chosen.cluster == "existing":
             for name in ONLY_NEW:
                 if getattr(chosen, name.replace("-", "_")) is not None:
                     raise UsageError(f"--{name} is for a cluster that the run starts itself; leave it out")
+
+    @property
+    def scope(self) -> str:
+        """The implementation's scope, once there is one to tell stories for."""
+        return self.implementation.scope
 
     @property
     def thrown_away(self) -> bool:
@@ -74,6 +81,8 @@ class Surroundings:
             return self._here_on_standing()
         line = self._line()
         kueue = None if self.settings.kueue_from else line.kueue
+        if self.settings.implementation == "reference":
+            kueue = _like_kueue()
         return Here(frozenset(FEATURES), LocalCluster.capabilities, kueue, None if self.settings.lws_from else line.lws)
 
     def _here_on_standing(self) -> Here:
@@ -81,8 +90,9 @@ class Surroundings:
         from conformance.implementations import FEATURES
 
         cluster = attach()
-        version, lws = cluster.implementation["version"], cluster.describe()["lws"]
-        return Here(frozenset(FEATURES), cluster.capabilities, version, lws)
+        put_on, lws = cluster.implementation, cluster.describe()["lws"]
+        kueue = _like_kueue() if put_on["name"] == "reference" else put_on["version"]
+        return Here(frozenset(FEATURES), cluster.capabilities, kueue, lws)
 
     def _line(self) -> Any:
         from conformance.components.lines import choose
@@ -111,7 +121,7 @@ class Surroundings:
     def _open(self) -> None:
         from conformance.clusters import open_cluster
         from conformance.components import provide
-        from conformance.implementations import open_implementation
+        from conformance.implementations import open_implementation, unbuilt
 
         chosen = self.settings
         if chosen.cluster == "local":
@@ -120,6 +130,7 @@ class Surroundings:
                 kueue_from=chosen.kueue_from,
                 lws_from=chosen.lws_from,
                 store=chosen.store,
+                unbuilt=unbuilt(chosen.implementation),
                 say=self._say,
             )
         self.implementation = open_implementation(
@@ -203,6 +214,13 @@ class Surroundings:
             "features": sorted(found.features),
             "config": found.config,
         }
+
+
+def _like_kueue() -> str:
+    """The release of Kueue by whose requirements the reference is judged: the newest, whatever CRDs it runs on."""
+    from conformance.components.lines import DEFAULT
+
+    return DEFAULT.kueue
 
 
 def commit_of_checkout() -> str | None:

@@ -43,6 +43,7 @@ class HandOver(msgspec.Struct, frozen=True):
     thrown_away: bool
     cluster: dict[str, Any]
     implementation: dict[str, Any]
+    scope: str = ""
 
 
 def hand_over(session: Session) -> None:
@@ -55,6 +56,7 @@ def hand_over(session: Session) -> None:
         near.thrown_away,
         dict(session.describe_cluster()),
         dict(session.describe_implementation()),
+        near.scope,
     )
     unfinished = session.folder / f".{READY}"
     unfinished.write_bytes(msgspec.json.encode(told))
@@ -86,6 +88,7 @@ class _Surroundings:
         self.told, self._session = told, session
         self.cluster = _Cluster(Path(told.kubeconfig), frozenset(told.capabilities))
         self.thrown_away = told.thrown_away
+        self.scope = told.scope
 
     def client(self, role: str, warned: Callable[[str], None] = lambda text: None) -> Kube:
         agent = f"kueue-lws-conformance/{role}"

@@ -198,8 +198,8 @@ def test_a_shown_command_of_the_checkout_is_there(words: list[str]) -> None:
     if words[0].startswith("scripts/"):
         assert (ROOT / words[0]).is_file()
     elif found := OF_PYTHON.match(line):
-        name = found[2].replace(".", "/") + ".py" if found[1] else found[2]
-        assert (ROOT / name).is_file()
+        name = found[2].replace(".", "/") if found[1] else found[2].removesuffix(".py")
+        assert (ROOT / f"{name}.py").is_file() or (ROOT / name / "__main__.py").is_file()
     else:
         assert words[0] in (".venv/bin/pytest",)
     assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))

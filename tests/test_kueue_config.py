@@ -210,18 +210,28 @@ def test_a_deviation_covers_what_it_names(
         assert (listed.kind, listed.expires) == ("sometimes", datetime.date(2027, 1, 31))
 
 
+@pytest.mark.parametrize(("story", "found"), [("a_story", True), ("another", False)])
+def test_a_deviation_of_an_invariant_may_be_of_one_story(tmp_path: Path, story: str, found: bool) -> None:
+    """A deviation of an invariant that names a story is listed for the invariant in that story, and nowhere else."""
+    path = tmp_path / "deviations.yaml"
+    path.write_text(DEVIATION.replace("requirement: UP-02", "invariant: I2, story: a_story"))
+    assert (deviations.listed("kueue", "0.19.2", f"I2 in {story}", path) is not None) is found
+    assert deviations.listed("kueue", "0.19.2", "I2", path) is None
+
+
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
         ("sometimes", "often"),
+        ("requirement: UP-02", "requirement: UP-02, story: a_story"),
         ("requirement: UP-02", "invariant: I1, requirement: UP-02"),
         ("https:", "see "),
         ("kind", "sort"),
     ],
 )
 def test_a_wrong_deviation_is_refused(tmp_path: Path, wrong: str, right: str) -> None:
-    """A list with a wrong kind, with both or neither of requirement and invariant, without a link, or with an unknown
-    key is refused with its file's name."""
+    """A list with a wrong kind, with both or neither of requirement and invariant, with a story of a requirement,
+    without a link, or with an unknown key is refused with its file's name."""
     path = tmp_path / "deviations.yaml"
     path.write_text(DEVIATION.replace(wrong, right))
     with pytest.raises(UsageError, match=str(path)):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -35,13 +35,15 @@ from conformance.clusters.pki import ADMIN, CONTROLLER_MANAGER, KWOK, SCHEDULER,
 from conformance.clusters.ports import Reservation, run_on_free_ports
 from conformance.clusters.processes import Processes, Program
 from conformance.clusters.run_folders import new_run_folder
-from conformance.clusters.running import RunningController
+from conformance.clusters.running import RunningController, RunningProgram
 from conformance.deadlines import Deadlines
 from conformance.errors import HarnessError, UsageError
 from conformance.kube import Kube
 
 if TYPE_CHECKING:
     from conformance.components import Components
+
+R = TypeVar("R", bound=RunningProgram)
 
 
 class LocalCluster:
@@ -65,7 +67,8 @@ class LocalCluster:
         self.keep = keep
         self.timings: dict[str, float] = {}
         """Seconds from the start of `start` to the end of each phase."""
-        self.controllers: dict[str, RunningController] = {}
+        self.controllers: dict[str, RunningProgram] = {}
+        """What runs beside the control plane, by name: LWS, and the implementation of queueing."""
         self._port = port
         self._parent = parent
         self._api_answers = threading.Event()
@@ -100,9 +103,12 @@ class LocalCluster:
 
     def run_controller(self, controller: Controller) -> RunningController:
         """Put a controller on the cluster and wait until its webhooks answer."""
-        running = RunningController(self, controller)
+        return self.run(RunningController(self, controller))
+
+    def run(self, running: R) -> R:
+        """Put a program on the cluster and wait until it answers."""
         running.put_on()
-        self.controllers[controller.name] = running
+        self.controllers[running.name] = running
         return running
 
     def check(self) -> None:

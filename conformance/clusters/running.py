@@ -1,10 +1,17 @@
-"""One controller running beside a local cluster: put on, made ready, stopped, started again."""
+"""One program beside a local cluster that answers its API server: put on, made ready, stopped, started again.
+
+`RunningProgram` is what every such program has in common: ports, a process under the cluster's keeper, `/readyz`, and
+webhooks that are known to answer because dry-run creations have gone through them. `RunningController` is an upstream
+controller, put on from its own manifests.
+"""
 
 from __future__ import annotations
 
 import base64
 import http.client
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,63 +34,57 @@ DENIED: Final = "denied the request"
 REMOUNT_SECONDS: Final = 0.5
 
 
-class RunningController:
-    """A controller and its process."""
+class RunningProgram(ABC):
+    """A program and its process. `probes` are objects whose dry-run creation goes through each kind of its webhooks."""
 
-    def __init__(self, cluster: LocalCluster, controller: Controller) -> None:
-        self.controller = controller
+    def __init__(self, cluster: LocalCluster, name: str, probes: Sequence[Object]) -> None:
+        self.name = name
         self.config: dict[str, Any] = {}
         """The configuration it runs with, once put on."""
         self._cluster = cluster
-        self._folder = cluster.folder / controller.name
-        self._certificates = self._folder / "certificates"
+        self._probes = probes
+        self._folder = cluster.folder / name
         self._deadline = cluster.deadlines["controllers"]
         self._held: list[Reservation] = []
 
     def put_on(self) -> None:
-        """Apply its manifests, start it, and wait until every kind of its webhooks answers."""
-        self._installation = Installation(self.controller)
-        certificate = webhook_certificate(self._installation.webhook_dns_name, f"{self.controller.name}-ca")
-        certificate.mount(self._certificates)
+        """Apply what it needs, start it, and wait until every kind of its webhooks answers."""
+        self._prepare()
         self._cluster.wait_for_api()
-        run_on_free_ports(self._cluster.processes, lambda: self._choose(certificate), self._await_ready)
+        run_on_free_ports(self._cluster.processes, self._choose, self._await_ready)
 
     def stop(self) -> None:
         """End the process, as a rollout or a lost node would; its manifests and ports stay."""
-        self._cluster.processes.stop(self.controller.name)
+        self._cluster.processes.stop(self.name)
         self._held = [Reservation(port=port) for port in (self._webhook_port, self._health_port)]
 
     def start_again(self) -> None:
         """Start the process that `stop` ended and wait until its webhooks answer."""
         self._cluster.processes.start(self._program, tentative=True)
         self._await_ready(self._program)
-        self._cluster.processes.settle(self.controller.name)
+        self._cluster.processes.settle(self.name)
         for held in self._held:
             held.release()
 
-    def _choose(self, certificate: WebhookCertificate) -> tuple[Program, Reservation]:
-        """Choose ports, tell the API server about them, and say what to run."""
-        cluster, name, installation = self._cluster, self.controller.name, self._installation
+    @abstractmethod
+    def _prepare(self) -> None:
+        """What can be done before the API server answers."""
+
+    @abstractmethod
+    def _run_at(self, webhook_port: int, health_port: int) -> Program:
+        """Tell the API server what it must know, and say what to run; once more if the ports were taken."""
+
+    def _choose(self) -> tuple[Program, Reservation]:
         reserved = Reservation(count=2)
         self._webhook_port, self._health_port = reserved.ports
-        apply_all(cluster.kube, installation.objects(self._webhook_port, certificate), deadline=self._deadline)
-        needed = [*installation.resources, *self.controller.needs]
-        cluster.wait_until(f"the CRDs of {name} are served", lambda: are_served(cluster.kube, needed), self._deadline)
-        settings = process_settings(self._webhook_port, self._health_port, self._certificates)
-        self.config = merged(self.controller.configure(installation.config), settings)
-        config = self._folder / "config.yaml"
-        config.write_bytes(msgspec.json.format(msgspec.json.encode(self.config)))
-        kubeconfig = cluster.identity_kubeconfig(name, installation.identity)
-        argv = [str(self.controller.binary), f"--config={config}", f"--kubeconfig={kubeconfig}"]
-        self._program = Program(name, [*argv, *installation.arguments], cluster.layout.log(name), STAGE_CONTROLLERS)
+        self._program = self._run_at(self._webhook_port, self._health_port)
         return self._program, reserved
 
     def _await_ready(self, program: Program) -> None:
-        name = self.controller.name
+        name = self.name
         self._cluster.wait_until(f"{name} answers /readyz", self._answers_readyz, self._deadline, program)
-        self._last_mount = time.monotonic()
-        with ThreadPoolExecutor(max(1, len(self.controller.probes)), thread_name_prefix=f"probe-{name}") as pool:
-            for answered in [pool.submit(self._await_probe, probe, program) for probe in self.controller.probes]:
+        with ThreadPoolExecutor(max(1, len(self._probes)), thread_name_prefix=f"probe-{name}") as pool:
+            for answered in [pool.submit(self._await_probe, probe, program) for probe in self._probes]:
                 answered.result()
 
     def _await_probe(self, probe: Object, program: Program) -> None:
@@ -91,19 +92,22 @@ class RunningController:
 
         def answered() -> bool:
             nonlocal last
-            self._mount_again()
             try:
-                self._cluster.kube.raw("POST", path_of(probe).rpartition("/")[0], probe, query={"dryRun": "All"})
+                self._try_probe(probe)
                 return True
             except (ApiError, HarnessError) as error:
                 last = str(error)
                 return DENIED in last
 
-        what = f"the webhooks of {self.controller.name} answer for a {probe['kind']}"
+        what = f"the webhooks of {self.name} answer for a {probe['kind']}"
         try:
             self._cluster.wait_until(what, answered, self._deadline, program)
         except HarnessError as error:
             raise HarnessError(f"{error}; the last answer was: {last}") from error
+
+    def _try_probe(self, probe: Object) -> None:
+        """Raises ApiError or HarnessError when the answer is not that of the program's webhooks."""
+        self._cluster.kube.raw("POST", path_of(probe).rpartition("/")[0], probe, query={"dryRun": "All"})
 
     def _answers_readyz(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._health_port, timeout=2)
@@ -114,6 +118,42 @@ class RunningController:
             return False
         finally:
             connection.close()
+
+
+class RunningController(RunningProgram):
+    """An upstream controller and its process."""
+
+    def __init__(self, cluster: LocalCluster, controller: Controller) -> None:
+        super().__init__(cluster, controller.name, controller.probes)
+        self.controller = controller
+        self._certificates = self._folder / "certificates"
+        self._last_mount = 0.0
+
+    def _prepare(self) -> None:
+        self._installation = Installation(self.controller)
+        self._certificate = webhook_certificate(self._installation.webhook_dns_name, f"{self.name}-ca")
+        self._certificate.mount(self._certificates)
+
+    def _run_at(self, webhook_port: int, health_port: int) -> Program:
+        cluster, name, installation = self._cluster, self.name, self._installation
+        apply_all(cluster.kube, installation.objects(webhook_port, self._certificate), deadline=self._deadline)
+        needed = [*installation.resources, *self.controller.needs]
+        cluster.wait_until(f"the CRDs of {name} are served", lambda: are_served(cluster.kube, needed), self._deadline)
+        settings = process_settings(webhook_port, health_port, self._certificates)
+        self.config = merged(self.controller.configure(installation.config), settings)
+        config = self._folder / "config.yaml"
+        config.write_bytes(msgspec.json.format(msgspec.json.encode(self.config)))
+        kubeconfig = cluster.identity_kubeconfig(name, installation.identity)
+        argv = [str(self.controller.binary), f"--config={config}", f"--kubeconfig={kubeconfig}"]
+        return Program(name, [*argv, *installation.arguments], cluster.layout.log(name), STAGE_CONTROLLERS)
+
+    def _await_ready(self, program: Program) -> None:
+        self._last_mount = time.monotonic()
+        super()._await_ready(program)
+
+    def _try_probe(self, probe: Object) -> None:
+        self._mount_again()
+        super()._try_probe(probe)
 
     def _mount_again(self) -> None:
         """Do what the kubelet does when a mounted Secret has changed: a rotator may have disliked our certificate."""

@@ -72,7 +72,7 @@ def prune(
     shelf, go = Shelf(store), find_go()
     if not shelf.root.exists():
         return 0
-    sources = [] if everything else wanted(keep).values()
+    sources = [] if everything else [*wanted(keep).values(), wanted(keep)["kueue"].unbuilt()]
     with shelf.locked(say or (lambda _: None)):
         kept = {entry.path for source in sources if (entry := find(source, shelf, go))}
         unwanted = [folder for folder in shelf.entries_folder.iterdir() if folder not in kept]

@@ -63,6 +63,10 @@ class Source(ABC):
         version = re.sub(r"[^\w.+-]", "_", self.version)
         return f"{self.recipe.component}-{version}-{key}"
 
+    def unbuilt(self) -> Source:
+        """The same source for its manifests alone."""
+        return replace(self, recipe=self.recipe.unbuilt())
+
     @property
     @abstractmethod
     def described(self) -> str:
@@ -77,8 +81,9 @@ class Source(ABC):
         """Write `bin/` and `manifests/` into the folder. Raises UsageError when that fails."""
 
     def _compile(self, workshop: Workshop, module: Path, sources: Path, into: Path, packages: Sequence[str]) -> None:
-        binaries = dict(zip(self.recipe.packages, packages, strict=True))
-        compile_packages(workshop, module, binaries, self.flags, into / "bin")
+        if packages:
+            binaries = dict(zip(self.recipe.packages, packages, strict=True))
+            compile_packages(workshop, module, binaries, self.flags, into / "bin")
         render(workshop, sources, self.recipe.manifests, into / "manifests")
 
 
@@ -126,6 +131,9 @@ class Release(Source):
         name = f"{self.recipe.module}@v{self.version}"
         (module / "go.mod").write_text(f"{head}{tools}\nrequire {name.replace('@', ' ')}\n")
         sources = Path(json.loads(workshop.run_go("mod", "download", "-json", name, folder=module))["Dir"])
+        if not tools:
+            self._compile(workshop, module, sources, into, [])
+            return
         if (sources / "go.sum").exists():
             # Some of what Kueue requires is missing from the checksum database; its own sums vouch for it.
             shutil.copyfile(sources / "go.sum", module / "go.sum")

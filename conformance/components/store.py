@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -69,18 +69,24 @@ def provide(
     kueue_from: str | None = None,
     lws_from: str | None = None,
     store: Path | None = None,
+    unbuilt: Collection[str] = (),
     say: Say | None = None,
     show: Progress | None = None,
 ) -> Components:
     """The components of a line, built first where the store has none.
 
+    Of those named in `unbuilt` only the manifests are needed; they may have their programs all the same.
     `say` gets the sentences a person should see (waiting for another process); `show` the progress, by default as
     plain sentences to `say`. Raises UsageError when something cannot be built or the store cannot be written; what was
     finished until then stays, and the next call goes on from there.
     """
     sources = wanted(line, kueue_from, lws_from)
     say = say or (lambda _: None)
-    entries = make(list(sources.values()), Shelf(store), say, show or Lines(say))
+    shelf, go = Shelf(store), find_go()
+    for component in unbuilt:
+        if find(sources[component], shelf, go) is None:
+            sources[component] = sources[component].unbuilt()
+    entries = make(list(sources.values()), shelf, say, show or Lines(say))
     return Components(with_versions(line, sources), entries)
 
 

@@ -21,7 +21,7 @@ FEATURES: Final = (
 )  # fmt: skip
 """What an implementation may declare; `core` cannot be un-declared."""
 
-IMPLEMENTATIONS: Final = ("kueue", "installed")
+IMPLEMENTATIONS: Final = ("kueue", "reference", "installed")
 DEVIATIONS: Final = Path(__file__).with_name("deviations.yaml")
 
 
@@ -39,6 +39,8 @@ class Implementation(Protocol):
     """Where it comes from: a released module, a checkout, a binary, or the cluster itself."""
     config: dict[str, Any]
     """The configuration it runs with, as far as it is known; complete once it has been put on."""
+    scope: str
+    """Value of the label `names.SCOPE_LABEL` on all that it is to manage; empty if it manages everything."""
 
     @property
     def deviations(self) -> Path:
@@ -51,10 +53,15 @@ class Implementation(Protocol):
         """
 
 
+def unbuilt(name: str) -> tuple[str, ...]:
+    """The components of which this implementation needs the manifests and no program."""
+    return ("kueue",) if name == "reference" else ()
+
+
 def open_implementation(
     name: str, *, components: Components | None = None, config: Path | None = None
 ) -> Implementation:
-    """The implementation of that name. Only `kueue` has `components` and a `config`, a file merged over its own.
+    """The implementation of that name. `kueue` and `reference` have `components` and a `config`, a file over their own.
 
     Raises UsageError for an unknown name, an unreadable file or a file that is no mapping.
     """
@@ -67,6 +74,14 @@ def open_implementation(
                     "the implementation kueue needs its components; name a release line with --kueue-version"
                 )
             return Kueue(components, read_config(config) if config is not None else {})
+        case "reference":
+            from conformance.implementations.reference import Reference, read_config
+
+            if components is None:
+                raise UsageError(
+                    "the implementation reference needs its components; name a release line with --kueue-version"
+                )
+            return Reference(components, read_config(config) if config is not None else {})
         case "installed":
             from conformance.implementations.installed import Installed
 

@@ -20,6 +20,7 @@ class Installed:
     name = "installed"
     features = frozenset(FEATURES)
     deviations = DEVIATIONS
+    scope = ""
 
     def __init__(self) -> None:
         self.version = UNKNOWN

@@ -31,6 +31,7 @@ class Kueue:
     name = "kueue"
     features = frozenset(FEATURES)
     deviations = DEVIATIONS
+    scope = ""
 
     def __init__(self, components: Components, config: Mapping[str, Any]) -> None:
         """`config` is the user's, merged over the stock configuration and ours."""

@@ -23,6 +23,7 @@ COMPONENTS: Final[dict[str, str]] = {
     "system:kube-scheduler": "kube-scheduler",
     "system:serviceaccount:kueue-system:kueue-controller-manager": "kueue",
     "system:serviceaccount:lws-system:lws-controller-manager": "lws",
+    "system:serviceaccount:queueing-system:queueing-reference": "reference",
 }
 """User name to component, for those that are the same on every cluster."""
 

@@ -41,6 +41,10 @@ SLIPS: dict[str, tuple[tuple[str, ...], str]] = {
     "reuse": (("--reuse",), "no cluster is up; start one with `kueue-lws-conformance cluster up`"),
     "config": (("--kueue-config", "{root}/none.yaml"), "cannot read the Kueue configuration {root}/none.yaml"),
     "bad-config": (("--kueue-config", "{root}/list.yaml"), "must be a mapping of configuration keys"),
+    "reference-config": (
+        ("--implementation", "reference", "--kueue-config", "{root}/gates.yaml"),
+        "cannot use the configuration {root}/gates.yaml: featureGates is not a key that the reference knows",
+    ),
     "out": (("--out", "{root}/slip.toml/out"), "cannot write results to {root}/slip.toml/out"),
     "used-out": (("--out", "{root}/used"), "{root}/used has the results of a run already"),
     "junit": (("--junit", "{root}/slip.toml/j.xml"), "cannot write {root}/slip.toml/j.xml"),
@@ -58,6 +62,7 @@ def scene() -> Iterator[tuple[Place, dict[str, str]]]:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         (place.root / "slip.toml").write_text("slwo = 3\n")
+        (place.root / "gates.yaml").write_text("featureGates: {}\n")
         (place.root / "list.yaml").write_text("[1, 2]\n")
         (place.root / "used").mkdir()
         (place.root / "used" / "log.ndjson").touch()
