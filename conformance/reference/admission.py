@@ -29,7 +29,7 @@ from conformance.reference.quota import Ledger
 from conformance.reference.room import Room
 
 NOT_READY: Final = "waiting for all admitted workloads to be in PodsReady condition"
-PREEMPTING: Final = "Waiting for the preemption of other workloads"
+WAITS_FOR_VICTIMS: Final = "Waiting for the preemption of other workloads"
 
 
 def admit(draft: Draft) -> None:
@@ -67,10 +67,22 @@ def waiting(draft: Draft) -> dict[str, Line]:
     return {
         name: Line(
             draft.snapshot.cluster_queues[name],
-            deque(sorted(them, key=lambda workload: ordering.place_in_queue(draft, workload))),
+            deque(in_order(draft, draft.snapshot.cluster_queues[name], them)),
         )
         for name, them in sorted(found.items())
     }
+
+
+def in_order(draft: Draft, queue: ClusterQueue, them: list[Workload]) -> list[Workload]:
+    """The order in which a queue's Workloads are tried.
+
+    With BestEffortFIFO one that has preempted is first until it is admitted: what its victims left would else go to one
+    before it, perhaps by borrowing, and be preempted again, for ever.
+    """
+    return sorted(
+        them,
+        key=lambda it: (queue.strict or not ordering.has_preempted(it), ordering.place_in_queue(draft, it)),
+    )
 
 
 def considered(draft: Draft, workload: Workload) -> ClusterQueue | None:
@@ -188,7 +200,7 @@ def decide(draft: Draft, room: Room, line: Line) -> None:
         if attempt.victims:
             preemption.preempt(draft, attempt.victims, head, line.queue)
         if line.queue.name not in room.settling:
-            refuse(draft, head, "Pending", PREEMPTING)
+            refuse(draft, head, ordering.PREEMPTING, WAITS_FOR_VICTIMS)
         # It keeps the head of its queue, else a group behind it would take what its victims leave.
         close(line)
     elif room.unready:

@@ -15,6 +15,8 @@ from conformance.reference.model import Workload
 
 BACK_OF_THE_QUEUE: Final = ("PodsReadyTimeout", "AdmissionCheck")
 """Reasons of an eviction after which a Workload is queued anew."""
+PREEMPTING: Final = "WaitingForPreemptedWorkloads"
+"""Reason of QuotaReserved=False of a Workload that waits for its victims to go."""
 
 
 def queued_since(draft: Draft, workload: Workload) -> float:
@@ -30,6 +32,12 @@ def queued_since(draft: Draft, workload: Workload) -> float:
 def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
     """What the Workloads of a queue are sorted by: the smallest is tried first."""
     return -workload.priority, queued_since(draft, workload), workload.uid
+
+
+def has_preempted(workload: Workload) -> bool:
+    """Whether others were evicted for it, and it has neither been admitted nor been found not to fit since."""
+    known = workload.conditions.get("QuotaReserved")
+    return known is not None and not known.status and known.reason == PREEMPTING
 
 
 def place_in_cohort(borrows: bool, place: tuple[int, float, str]) -> tuple[bool, int, float, str]:

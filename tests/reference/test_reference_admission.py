@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.reference import admission, flavors
+from conformance.reference import admission, flavors, ordering
 from conformance.reference.draft import Draft
 from conformance.reference.model import (
     Admission,
@@ -371,7 +371,7 @@ def test_a_preemptor_waits_until_its_victims_are_gone() -> None:
     gone = first.workloads["team", "low"]
     assert gone.true("Evicted")
     assert gone.reserves
-    assert said(first, "high") == (False, "Pending", admission.PREEMPTING)
+    assert said(first, "high") == (False, ordering.PREEMPTING, admission.WAITS_FOR_VICTIMS)
     second = again(first)
     assert second.workloads == {}
     conditions = {**gone.conditions, "QuotaReserved": Condition(False, "Pending")}

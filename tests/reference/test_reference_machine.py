@@ -304,3 +304,24 @@ def test_pods_that_come_after_admission_are_born_ready(topology: bool) -> None:
     assert not any(map(gated, cluster.all("Pod").values()))
     cluster.settle()
     assert cluster.writes == 3
+
+
+def test_a_preemptor_gets_what_its_victim_left() -> None:
+    """Room made by preemption goes to the preemptor, though an older borrower and a head that must borrow want it."""
+    cluster = Miniature()
+    cluster.flavor()
+    cluster.node("n", "r", 1000)
+    for name, amount in (("a", 800), ("b", 100)):
+        cluster.queue(name, amount, cohort="c", preemption={"reclaimWithinCohort": "Any"})
+    cluster.set("borrower", "b", size=2)
+    cluster.set("fills", "a", replicas=3, size=2)
+    cluster.set("small", "a", size=1)
+    cluster.settle()
+    cluster.set("must-borrow", "a", size=2)
+    cluster.settle()
+    cluster.set("reclaims", "a", size=1)
+    cluster.settle()
+    holders = {
+        w["metadata"]["annotations"][names.JOB_OWNER_NAME] for w in cluster.all("Workload").values() if reserves(w)
+    }
+    assert holders == {"fills", "small", "reclaims"}
