@@ -3,8 +3,9 @@
 Rule (Kueue docs, "Cluster Queue", "Admission", "Workload"; spec §1.1, §1.2, §1.6): in each ClusterQueue the head is
 tried first (`ordering`). With StrictFIFO a head that does not fit keeps everything behind it waiting; with
 BestEffortFIFO the next one is tried. The heads of all queues of one cohort compete: who stays within its queue's
-nominal quota before who borrows, then by priority, then who is queued longer. Each is decided on quota and places as
-they are after the one before it, so two that fit only alone are never both admitted (upstream issue 14437).
+nominal quota before who borrows, who borrows of a smaller part of the tree before who borrows of a larger one, then by
+priority, then who is queued longer. Each is decided on quota and places as they are after the one before it, so two
+that fit only alone are never both admitted (upstream issue 14437).
 
 Who waits for room that is its own (a preemptor until its victims' pods are gone, a strict head whose nominal quota is
 lent) has a claim: borrowers must leave it that room, else they could keep it waiting for ever. A preemptor also keeps
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from conformance.reference import eviction, flavors, lifecycle, ordering, preemption, queues, requests, units
+from conformance.reference import eviction, flavors, lifecycle, ordering, preemption, queues, units
 from conformance.reference.draft import Draft
 from conformance.reference.flavors import Attempt
 from conformance.reference.model import Admission, ClusterQueue, Workload
@@ -128,10 +129,10 @@ def serve(draft: Draft, room: Room, lines: list[Line]) -> None:
             decide(draft, room, line)
 
 
-def rank(draft: Draft, line: Line) -> tuple[bool, int, float, str]:
+def rank(draft: Draft, line: Line) -> tuple[int, int, float, str]:
     """What the heads of a cohort are compared by."""
-    borrows = line.attempt is not None and line.attempt.borrows
-    return ordering.place_in_cohort(borrows, ordering.place_in_queue(draft, line.waiting[0]))
+    level = line.attempt.borrowing_level if line.attempt is not None else 0
+    return ordering.place_in_cohort(level, ordering.place_in_queue(draft, line.waiting[0]))
 
 
 def advance(draft: Draft, room: Room, line: Line) -> None:
@@ -230,7 +231,6 @@ def blocked_by(draft: Draft, workload: Workload) -> bool:
 def shape_of(draft: Draft, workload: Workload) -> tuple[object, ...]:
     """Everything by which a group fits or does not: equal for groups that are equal to their queue."""
     per_pod, _ = units.asked(draft, workload)
-    defaulted = bool(draft.snapshot.limit_ranges or draft.snapshot.overheads)
     podsets = tuple(
         (
             podset.name,
@@ -240,8 +240,6 @@ def shape_of(draft: Draft, workload: Workload) -> tuple[object, ...]:
             tuple(sorted(podset.template.selector.items())),
             podset.template.affinity,
             podset.template.tolerations,
-            # Places go by the template's own requests, which defaults may have made equal for quota.
-            tuple(sorted(requests.raw(podset.template).items())) if defaulted else (),
         )
         for podset, each in zip(workload.podsets, per_pod, strict=True)
     )

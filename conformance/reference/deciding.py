@@ -2,9 +2,9 @@
 
 The order of the steps is the order in which one consequence leads to the next: what sets exist says which Workloads
 there are; what happened to Workloads says which of them wait and what quota is free; then the queues are served; then
-pods follow their Workloads. A step sees what the steps before it decided, so a single pass can take a group from an
-eviction that ended to the admission of the one that waited for its room. Nothing is remembered between passes but what
-the API server stores: that is why a restart loses nothing.
+pods follow their Workloads. A step sees what the steps before it decided, with one exception: quota and places that
+this pass frees count as used until that is stored, so whoever waits for them is admitted by a later pass. Nothing is
+remembered between passes but what the API server stores: that is why a restart loses nothing.
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ def marked(workload: Workload, kind: str, status: bool, reason: str, message: st
     """The Workload with that condition; the very same value if it has it already, so that nothing is written."""
     message = message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 3] + "..."
     was = workload.conditions.get(kind)
-    if was is not None and (was.status, was.reason, was.message) == (status, reason, message):
+    if was is not None and (was.status, was.unknown, was.reason, was.message) == (status, False, reason, message):
         return workload
-    since = was.since if was is not None and was.status == status else float(int(now))
+    since = was.since if was is not None and (was.status, was.unknown) == (status, False) else float(int(now))
     condition = Condition(status, reason, message, since, workload.generation)
     return replace(workload, conditions={**workload.conditions, kind: condition})
 
@@ -100,13 +100,36 @@ def pending_again(check: CheckState, now: float) -> CheckState:
 def started_pods(draft: Draft, workload: Workload) -> list[Pod]:
     """The pods of its group that were let go (no gate of Kueue's) and have not finished; terminating ones count.
 
+    Those that are `lost` do not: a node that never comes back must not hold the group's quota for ever.
+
     A pod that names another Workload is not its own: the set may have been replaced by one of the same name. Pods that
     this pass deletes still run, so they count.
     """
     group = workload.group_key
     if group is None:
         return []
-    return [pod for pod in draft.snapshot.pods.get(group, {}).values() if is_started(pod) and belongs(pod, workload)]
+    return [
+        pod
+        for pod in draft.snapshot.pods.get(group, {}).values()
+        if is_started(pod) and belongs(pod, workload) and not lost(draft, pod)
+    ]
+
+
+def lost(draft: Draft, pod: Pod) -> bool:
+    """Whether a pod should be gone by now and only its node, deleted or not ready, keeps it from being told gone.
+
+    The API's times are cut to whole seconds, so the time has come once the next second began.
+    """
+    if pod.gone_by is None or not pod.node:
+        return False
+    node = draft.snapshot.nodes.get(pod.node)
+    if node is not None and node.ready:
+        return False
+    over = pod.gone_by + 1
+    if draft.now < over:
+        draft.wake(over)
+        return False
+    return True
 
 
 def is_started(pod: Pod) -> bool:

@@ -49,7 +49,8 @@ class Attempt:
     mode: Literal["fit", "preempt", "nofit"]
     admission: Admission | None = None
     """What it is admitted with, or would be once `victims` are gone; then without places."""
-    borrows: bool = False
+    borrowing_level: int = 0
+    """How far up the tree of cohorts its queue borrows for it: 0 not at all."""
     victims: Sequence[Workload] = ()
     """Whom to preempt; empty for `preempt` means that those already on their way out suffice."""
     within_nominal: Usage = field(default_factory=dict)
@@ -117,7 +118,7 @@ def assign(
         else:
             placed, refusal = with_places(draft, places, workload, admission)
             if placed is not None:
-                return Attempt("fit", placed, combination.borrows)
+                return Attempt("fit", placed, ledger.borrowing_level(queue.name, combination.usage))
             search.refuse("", refusal)
             unplaced.append(admission)
     for admission in unplaced if may_preempt else ():
@@ -134,27 +135,26 @@ def preempting(
     victims = preemption.victims(draft, ledger, places, workload, queue, admission)
     if victims is None:
         return None
-    leaving = (other for other in draft.all_workloads() if other.reserves and preemption.is_leaving(draft, other))
-    freed = amounts_freed((*victims, *leaving), queue)
-    usage = admission.usage()
-    left = {key: amount - freed.get(key, 0) for key, amount in usage.items()}
-    borrows = any(ledger.used(queue.name, key) + more > ledger.nominal(queue.name, key) for key, more in left.items())
-    return Attempt("preempt", admission, borrows, victims)
+    return Attempt("preempt", admission, level_after(draft, ledger, queue, admission, victims), victims)
 
 
-def amounts_freed(going: Iterable[Workload], queue: ClusterQueue) -> Usage:
-    """What a queue uses less when these are gone."""
-    freed: dict[FlavorResource, int] = {}
-    for workload in going:
-        if workload.admission is not None and workload.admission.cluster_queue == queue.name:
-            for key, amount in workload.admission.usage().items():
-                freed[key] = freed.get(key, 0) + amount
-    return freed
+def level_after(
+    draft: Draft, ledger: Ledger, queue: ClusterQueue, admission: Admission, victims: Iterable[Workload]
+) -> int:
+    """How far up its queue borrows for an admission once these victims, and whoever else leaves, are gone."""
+    leaving = (it for it in draft.all_workloads() if it.reserves and preemption.is_leaving(draft, it))
+    freed = [it.admission for it in (*victims, *leaving) if it.admission is not None]
+    for each in freed:
+        ledger.release(each.cluster_queue, each.usage())
+    level = ledger.borrowing_level(queue.name, admission.usage())
+    for each in freed:
+        ledger.take(each.cluster_queue, each.usage())
+    return level
 
 
 def with_places(draft: Draft, places: Places, workload: Workload, admission: Admission) -> tuple[Admission | None, str]:
     """The admission with a place for each pod that needs one; None and why, if there are none."""
-    flavors, implied = to_place(draft, workload, admission)
+    flavors, implied = units.to_place(draft, workload, admission)
     if not flavors:
         return admission, ""
     placement = places.place(workload, flavors, implied)
@@ -342,15 +342,3 @@ def of_podset(given: Mapping[str, Flavor], unit: Unit, wanted: Amounts) -> dict[
     placed = [resource for resource, flavor in given.items() if flavor.topology]
     inherited = [resource for resource in placed if resource in asked_by_all] or placed[:1]
     return own | {resource: given[resource].name for resource in inherited}
-
-
-def to_place(draft: Draft, workload: Workload, admission: Admission) -> tuple[dict[str, str], frozenset[str]]:
-    """The topology flavor of each podset that is placed, and which of them are although they do not ask for it."""
-    flavors: dict[str, str] = {}
-    for given in admission.podsets:
-        for name in given.flavors.values():
-            found = draft.snapshot.flavors.get(name)
-            if found is not None and found.topology:
-                flavors[given.podset] = name
-    asking = {podset.name for podset in workload.podsets if units.asks_for_topology(podset)}
-    return flavors, frozenset(flavors) - asking

@@ -115,11 +115,14 @@ class PodSet:
 @dataclass(frozen=True, slots=True)
 class Condition:
     status: bool
+    """Whether it is True."""
     reason: str = ""
     message: str = ""
     since: float = 0.0
     """Its `lastTransitionTime`, whole seconds."""
     generation: int = 0
+    unknown: bool = False
+    """Whether it is Unknown rather than False: nothing here goes by it, but others may have written it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +280,8 @@ class Pod:
     revision: str = ""
     created: float = 0.0
     deleted: bool = False
+    gone_by: float | None = None
+    """When a terminating pod should be gone: `deletionTimestamp`, which has the grace period in it."""
     finished: bool = False
     """Phase Succeeded or Failed."""
     ready: bool = False
@@ -514,4 +519,3 @@ class Rules:
     """`managedJobsNamespaceSelector`; None: every namespace."""
     excluded_prefixes: tuple[str, ...] = ()
     """`resources.excludeResourcePrefixes`."""
-    priority_boost: bool = False

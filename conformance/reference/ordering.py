@@ -40,6 +40,10 @@ def has_preempted(workload: Workload) -> bool:
     return known is not None and not known.status and known.reason == PREEMPTING
 
 
-def place_in_cohort(borrows: bool, place: tuple[int, float, str]) -> tuple[bool, int, float, str]:
-    """What the heads of the queues of one cohort are sorted by: who stays within its nominal quota comes first."""
-    return (borrows, *place)
+def place_in_cohort(borrowing_level: int, place: tuple[int, float, str]) -> tuple[int, int, float, str]:
+    """What the heads of the queues of one cohort are sorted by: who stays within its nominal quota comes first.
+
+    Then who borrows of a smaller part of the tree. Else a borrower of the whole tree could take, by its age alone, what
+    a queue had just got back for a cohort of its own, and be preempted again, for ever.
+    """
+    return (borrowing_level, *place)

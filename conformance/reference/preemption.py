@@ -14,12 +14,12 @@ Rule (docs "Preemption", KEP-83, KEP-1337, KEP-3237 for trees of cohorts; withou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from conformance.reference import eviction, ordering, quota
+from conformance.reference import eviction, ordering, quota, units
 from conformance.reference.draft import Draft
 from conformance.reference.model import Admission, ClusterQueue, FlavorResource, Snapshot, Usage, Workload
 from conformance.reference.quota import Ledger, Node
@@ -179,37 +179,16 @@ def standing(search: Search, other: str) -> Standing:
     mine, theirs = search.ledger.node(search.queue.name), search.ledger.node(other)
     assert mine is not None
     assert theirs is not None
-    above = list(upwards(mine))
-    chain = tuple(takewhile(lambda node: node not in above, upwards(theirs)))
-    common = above.index(next(node for node in upwards(theirs) if node in above))
+    above = list(quota.upwards(mine))
+    chain = tuple(takewhile(lambda node: node not in above, quota.upwards(theirs)))
+    common = above.index(next(node for node in quota.upwards(theirs) if node in above))
     return Standing(nearer=fits_below(mine, above[common], search.usage), chain=chain)
 
 
 def fits_below(queue: Node, common: Node, usage: Usage) -> bool:
     """Whether a request fits into the quota of the queue, or of one of its cohorts below the common one."""
-    holder = lowest_that_holds(queue, usage)
-    return holder is not None and holder not in upwards(common)
-
-
-def lowest_that_holds(queue: Node, usage: Usage) -> Node | None:
-    """The queue, or the nearest of its cohorts, whose own quota holds a request beside what it uses; None: none does.
-
-    What a node keeps for itself is used there, so only the rest is asked of its parent.
-    """
-    remaining = dict(usage)
-    for node in upwards(queue):
-        if all(node.used.get(key, 0) + amount <= node.total.get(key, 0) for key, amount in remaining.items()):
-            return node
-        for key, amount in remaining.items():
-            remaining[key] = max(0, amount - max(0, quota.kept(node, key) - node.used.get(key, 0)))
-    return None
-
-
-def upwards(node: Node | None) -> Iterator[Node]:
-    """A node of the tree and everything above it."""
-    while node is not None:
-        yield node
-        node = node.parent
+    holder = quota.lowest_that_holds(queue, usage)
+    return holder is not None and holder not in quota.upwards(common)
 
 
 def above_quota(node: Node, needed: Iterable[FlavorResource]) -> bool:
@@ -375,17 +354,5 @@ def fits(search: Search, borrowing: bool) -> bool:
     name = search.queue.name
     if not search.ledger.fits(name, search.usage) or (not borrowing and search.ledger.borrows(name, search.usage)):
         return False
-    flavors, implied = topology_flavors(search)
+    flavors, implied = units.to_place(search.draft, search.workload, search.attempt)
     return not flavors or not search.places.place(search.workload, flavors, implied).refusal
-
-
-def topology_flavors(search: Search) -> tuple[dict[str, str], frozenset[str]]:
-    """The topology flavor of each podset that is placed, and the podsets that are although they do not ask for it."""
-    known = search.draft.snapshot.flavors
-    flavors: dict[str, str] = {}
-    for given in search.attempt.podsets:
-        for name in given.flavors.values():
-            if name in known and known[name].topology:
-                flavors[given.podset] = name
-    asked = {podset.name for podset in search.workload.podsets if podset.topology is not None}
-    return flavors, frozenset(flavors) - asked

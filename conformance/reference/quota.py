@@ -12,7 +12,7 @@ ancestors have no quota to share: every queue below them can give nothing until 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from conformance.reference.draft import Draft
@@ -26,6 +26,8 @@ class Node:
     name: str
     quotas: Mapping[FlavorResource, Quota]
     parent: Node | None = None
+    height: int = 0
+    """The longest way down to a queue: 0 for a queue itself."""
     children: list[Node] = field(default_factory=list)
     """Only for summing up: a copy has none."""
     total: dict[FlavorResource, int] = field(default_factory=dict)
@@ -84,6 +86,27 @@ def use(node: Node, key: FlavorResource, amount: int) -> None:
         amount = max(0, before + amount - own) - max(0, before - own)
         if amount == 0:
             return
+        node = node.parent
+
+
+def lowest_that_holds(queue: Node, usage: Usage) -> Node | None:
+    """The queue, or the nearest of its cohorts, whose own quota holds a request beside what it uses; None: none does.
+
+    What a node keeps for itself is used there, so only the rest is asked of its parent.
+    """
+    remaining = dict(usage)
+    for node in upwards(queue):
+        if all(node.used.get(key, 0) + amount <= node.total.get(key, 0) for key, amount in remaining.items()):
+            return node
+        for key, amount in remaining.items():
+            remaining[key] = max(0, amount - max(0, kept(node, key) - node.used.get(key, 0)))
+    return None
+
+
+def upwards(node: Node | None) -> Iterator[Node]:
+    """A node of the tree and everything above it."""
+    while node is not None:
+        yield node
         node = node.parent
 
 
@@ -154,6 +177,17 @@ class Ledger:
         return any(
             self.used(queue, key) + amount > self.nominal(queue, key) for key, amount in usage.items() if amount > 0
         )
+
+    def borrowing_level(self, queue: str, usage: Usage) -> int:
+        """How far up its tree the queue must borrow to use that much more: 0 not at all, 1 of its siblings, and so on.
+
+        It is the height of the lowest node whose quota holds the usage; where none does, more than that of any.
+        """
+        node = self._queues.get(queue)
+        if node is None:
+            return 0
+        holder = lowest_that_holds(node, {key: amount for key, amount in usage.items() if amount > 0})
+        return _root(node).height + 1 if holder is None else holder.height
 
     def borrowing(self, queue: str, key: FlavorResource) -> bool:
         """Whether the queue uses more than its nominal quota now."""
@@ -234,10 +268,11 @@ def _cohort(described: Mapping[str, Cohort], name: str, made: dict[str, Node]) -
 
 
 def _sum_up(node: Node) -> None:
-    """Compute `total` from the leaves up."""
+    """Compute `total` and `height` from the leaves up."""
     node.total = {key: quota.nominal for key, quota in node.quotas.items()}
     for child in node.children:
         _sum_up(child)
+        node.height = max(node.height, child.height + 1)
         for key, total in child.total.items():
             node.total[key] = node.total.get(key, 0) + total - kept(child, key)
 
@@ -246,7 +281,7 @@ def _copy(node: Node, copies: dict[int, Node]) -> Node:
     """A copy of a node and of all nodes above it. Quota is shared, since nobody changes it; use is not."""
     if id(node) in copies:
         return copies[id(node)]
-    copied = copies[id(node)] = Node(node.name, node.quotas, total=node.total, used=dict(node.used))
+    copied = copies[id(node)] = Node(node.name, node.quotas, height=node.height, total=node.total, used=dict(node.used))
     if node.parent is not None:
         copied.parent = _copy(node.parent, copies)
     return copied

@@ -63,6 +63,7 @@ def pod(shape: PodShape) -> Pod:
         revision=metadata.resource_version,
         created=moment(metadata.creation_timestamp),
         deleted=metadata.deletion_timestamp is not None,
+        gone_by=None if metadata.deletion_timestamp is None else moment(metadata.deletion_timestamp),
         finished=status.phase in ("Succeeded", "Failed"),
         ready=is_true(status.conditions, "Ready"),
         node=spec.node_name,

@@ -251,6 +251,7 @@ def _conditions(shapes: list[ConditionShape] | None) -> dict[str, Condition]:
             message=shape.message,
             since=moment(shape.last_transition_time),
             generation=shape.observed_generation,
+            unknown=shape.status == "Unknown",
         )
         for shape in shapes or ()
     }

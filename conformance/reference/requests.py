@@ -26,14 +26,22 @@ def of_podset(snapshot: Snapshot, namespace: str, podset: PodSet) -> tuple[dict[
     The second is a sentence, empty where nothing is wrong: Kueue keeps such a Workload inadmissible, since the API
     server would refuse its pods (docs, concepts/workload).
     """
-    template = podset.template
-    if not template.overhead and template.runtime_class:
-        template = replace(template, overhead=snapshot.overheads.get(template.runtime_class, {}))
     ranges = _of_namespace(snapshot.limit_ranges.values(), namespace) if snapshot.limit_ranges else _NO_LIMITS
+    template = _completed(podset.template, ranges, snapshot.overheads)
+    return _per_pod(template), template.problem or _refusal(template, ranges, podset.name)
+
+
+def completed(template: Template, ranges: Iterable[LimitRange], overheads: Mapping[str, Amounts]) -> Template:
+    """The template as its pods will be: with what the LimitRanges of a namespace and its RuntimeClass add to it."""
+    return _completed(template, _merged(ranges), overheads)
+
+
+def _completed(template: Template, limits: _Limits, overheads: Mapping[str, Amounts]) -> Template:
+    if not template.overhead and template.runtime_class:
+        template = replace(template, overhead=overheads.get(template.runtime_class, {}))
     # In the documented order. The API server itself puts limits in place of requests before its LimitRanger runs, so a
     # container with only a limit where a LimitRange has a default request asks for more than Kueue charges for it.
-    template = _each(template, lambda container: limits_stand_in(defaulted(container, ranges)))
-    return _per_pod(template), template.problem or _refusal(template, ranges, podset.name)
+    return _each(template, lambda container: limits_stand_in(defaulted(container, limits)))
 
 
 def limits_stand_in(container: Container) -> Container:
@@ -108,7 +116,11 @@ _NO_LIMITS: Final = _Limits()
 
 
 def _of_namespace(ranges: Iterable[LimitRange], namespace: str) -> _Limits:
-    here = sorted((found for found in ranges if found.namespace == namespace), key=lambda found: found.name)
+    return _merged(found for found in ranges if found.namespace == namespace)
+
+
+def _merged(ranges: Iterable[LimitRange]) -> _Limits:
+    here = sorted(ranges, key=lambda found: found.name)
     if not here:
         return _NO_LIMITS
     requests: dict[str, int] = {}

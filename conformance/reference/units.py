@@ -15,7 +15,7 @@ from typing import Final
 
 from conformance.reference import amounts, requests
 from conformance.reference.draft import Draft
-from conformance.reference.model import Amounts, ClusterQueue, PodSet, ResourceGroup, Workload
+from conformance.reference.model import Admission, Amounts, ClusterQueue, PodSet, ResourceGroup, Workload
 
 PODS: Final = "pods"
 
@@ -104,6 +104,18 @@ def in_units(draft: Draft, workload: Workload, queue: ClusterQueue) -> tuple[lis
 def asks_for_topology(podset: PodSet) -> bool:
     """Whether the podset asks for a topology itself."""
     return podset.topology is not None and bool(podset.topology.mode or podset.topology.slices)
+
+
+def to_place(draft: Draft, workload: Workload, admission: Admission) -> tuple[dict[str, str], frozenset[str]]:
+    """The topology flavor of each podset that is placed, and which of them are although they do not ask for it."""
+    flavors: dict[str, str] = {}
+    for given in admission.podsets:
+        for name in given.flavors.values():
+            found = draft.snapshot.flavors.get(name)
+            if found is not None and found.topology:
+                flavors[given.podset] = name
+    asking = {podset.name for podset in workload.podsets if asks_for_topology(podset)}
+    return flavors, frozenset(flavors) - asking
 
 
 def only_topologies(draft: Draft, queue: ClusterQueue) -> bool:

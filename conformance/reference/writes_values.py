@@ -41,7 +41,7 @@ def settled_condition(kind: str, was: Condition | None, becomes: Condition, now:
     """One condition as it will be stored."""
     if becomes == was:
         return becomes
-    since = becomes.since or was.since if was is not None and was.status == becomes.status else now
+    since = becomes.since or was.since if was is not None and same_status(was, becomes) else now
     return Condition(
         status=becomes.status,
         # The API wants a reason; the condition's own name is the usual one where there is nothing more to say.
@@ -49,7 +49,13 @@ def settled_condition(kind: str, was: Condition | None, becomes: Condition, now:
         message=becomes.message[:LONGEST_MESSAGE],
         since=float(int(since)),
         generation=becomes.generation,
+        unknown=becomes.unknown,
     )
+
+
+def same_status(was: Condition, becomes: Condition) -> bool:
+    """Whether a condition stays True, False or Unknown: then it keeps the time of its last transition."""
+    return (was.status, was.unknown) == (becomes.status, becomes.unknown)
 
 
 def settled_check(was: CheckState | None, becomes: CheckState, now: float) -> CheckState:
@@ -72,7 +78,7 @@ def conditions(workload: Workload) -> list[dict[str, Any]]:
 def _condition(kind: str, condition: Condition) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "type": kind,
-        "status": "True" if condition.status else "False",
+        "status": "Unknown" if condition.unknown else "True" if condition.status else "False",
         "reason": condition.reason,
         "message": condition.message,
         "lastTransitionTime": times.show(condition.since),

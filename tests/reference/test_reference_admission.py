@@ -472,6 +472,19 @@ def assert_within_quota(draft: Draft) -> None:
         assert book.used(name, CPU) <= book.potential(name, CPU)
 
 
+def test_who_borrows_of_a_smaller_part_of_the_tree_comes_first() -> None:
+    """Of two borrowers the one whose own cohort has the quota is tried first, though the other is older."""
+    queues = [
+        queue("far", 0, "root"),
+        queue("near", 2, "team", preemption=Preemption(reclaim="Any")),
+    ]
+    cohorts = {"root": Cohort("root"), "team": Cohort("team", "root", {CPU: Quota(2)})}
+    older = holder("older", 1, "far", created=1.0)
+    draft = passed(queues, older, workload("younger", 4, "near", created=2.0), cohorts=cohorts)
+    assert draft.workloads["team", "older"].evicted
+    assert admitted(settle(draft)) == {"younger"}
+
+
 @settings(deadline=None, max_examples=40)
 @given(worlds())
 def test_quota_is_never_exceeded(world: tuple[list[ClusterQueue], list[Cohort], list[Workload]]) -> None:

@@ -253,3 +253,24 @@ def test_sums_kept_change_by_change_equal_those_counted_anew(changes: list[tuple
                 taken[resource] = taken.get(resource, 0) + amount
     assert known.groups == groups
     assert known.foreign == {node: taken for node, taken in foreign.items() if taken}
+
+
+def test_a_reservation_is_seen_until_its_end_is_confirmed() -> None:
+    """Quota that a write gives up is nobody else's before the API server has said so; webhooks see the end at once."""
+    store = Store()
+    tell(store, "Workload", ADMITTED, 5)
+    store.expect(patch(WAITING))
+    assert store.snapshot().workloads[KEY] == ADMITTED
+    assert not store.confirmed().workloads[KEY].admitted
+    assert store.in_flight("Workload", KEY)
+    store.answered(patch(WAITING), answer(WAITING, 6))
+    assert not store.snapshot().workloads[KEY].reserves
+
+
+def test_a_release_that_is_refused_was_never_seen() -> None:
+    """After a conflict the reservation is there as before, and nobody was given its quota in between."""
+    store = Store()
+    tell(store, "Workload", ADMITTED, 5)
+    store.expect(patch(WAITING))
+    store.failed(patch(WAITING), stale=True)
+    assert store.snapshot().workloads[KEY] == store.confirmed().workloads[KEY] == ADMITTED

@@ -9,7 +9,7 @@ from small_worlds import NOW, admitted, condition, gated, pod, reserving, waitin
 
 from conformance import names
 from conformance.reference import eviction
-from conformance.reference.model import CheckState
+from conformance.reference.model import CheckState, Node
 
 
 def test_the_reservation_outlives_the_beginning() -> None:
@@ -123,3 +123,30 @@ def test_who_gives_its_quota_up_now_waits() -> None:
     assert eviction.releases(world([reserving()]), gone)
     assert eviction.waits(world([reserving()]), gone)
     assert not eviction.waits(world([gone]), gone)
+
+
+@pytest.mark.parametrize("nodes", [{}, {"n": Node("n", ready=False)}])
+def test_a_pod_that_its_lost_node_holds_back_counts_no_more_when_its_time_is_over(nodes: dict[str, Node]) -> None:
+    """A terminating pod on a node that is gone or not ready counts until its grace period ends; a pass is due then."""
+    held = pod(deleted=True, gone_by=NOW, node="n")
+    early = world([admitted()], [held], nodes=nodes, now=NOW)
+    assert eviction.started_pods(early, admitted()) == [held]
+    assert early.wake_at == NOW + 1
+    late = world([admitted()], [held], nodes=nodes, now=NOW + 1)
+    assert eviction.started_pods(late, admitted()) == []
+
+
+def test_a_terminating_pod_counts_while_its_node_can_tell() -> None:
+    """On a node that is ready a pod may still run after its grace period; one that is not terminating always may."""
+    ready = {"n": Node("n")}
+    held = pod(deleted=True, gone_by=NOW - 100, node="n")
+    assert eviction.started_pods(world([admitted()], [held], nodes=ready), admitted()) == [held]
+    stays = pod(node="n")
+    assert eviction.started_pods(world([admitted()], [stays]), admitted()) == [stays]
+
+
+def test_an_unknown_condition_that_becomes_false_changes() -> None:
+    """Unknown is not False: to make it so is a transition."""
+    it = waiting(conditions={"Evicted": replace(condition(False, "r", NOW - 50), unknown=True)})
+    marked = eviction.marked(it, "Evicted", False, "r", "", NOW)
+    assert marked.conditions["Evicted"] == condition(False, "r", NOW)

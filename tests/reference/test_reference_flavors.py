@@ -111,7 +111,7 @@ def test_a_group_is_counted_whole() -> None:
     assert [(part.podset, part.count) for part in found.admission.podsets] == [("leader", 1), ("worker", 2)]
     assert used(found) == {"leader": {"cpu": 100}, "worker": {"cpu": 400}}
     assert given(found) == {"leader": {"cpu": "a"}, "worker": {"cpu": "a"}}
-    assert not found.borrows
+    assert found.borrowing_level == 0
 
 
 def test_room_for_a_part_of_the_group_is_no_room() -> None:
@@ -259,7 +259,7 @@ def test_by_default_borrowing_ends_the_search() -> None:
     """`whenCanBorrow: MayStopSearch` takes the first flavor that fits, also if it must be borrowed."""
     found = attempt(world(BORROWER, LENDER), ONE)
     assert given(found) == {"main": {"cpu": "a"}}
-    assert found.borrows
+    assert found.borrowing_level == 1
 
 
 def test_the_next_flavor_may_be_tried_before_borrowing() -> None:
@@ -267,7 +267,7 @@ def test_the_next_flavor_may_be_tried_before_borrowing() -> None:
     tries = replace(BORROWER, fungibility=Fungibility(stop_when_borrowing=False))
     found = attempt(world(tries, LENDER), ONE)
     assert given(found) == {"main": {"cpu": "b"}}
-    assert not found.borrows
+    assert found.borrowing_level == 0
     full = {("team", "h"): holder("h", "q", {"cpu": ("b", 1)})}
     assert given(attempt(world(tries, LENDER, workloads=full), ONE)) == {"main": {"cpu": "a"}}
 
@@ -309,14 +309,14 @@ def test_preemption_may_be_preferred_to_borrowing() -> None:
         assert attempt(world(own, lender, workloads=full), ONE).mode == mode
 
 
-@pytest.mark.parametrize(("amount", "borrows"), [(1000, False), (1200, True)])
-def test_preemption_within_the_own_quota_is_no_borrowing(amount: int, borrows: bool) -> None:
+@pytest.mark.parametrize(("amount", "level"), [(1000, 0), (1200, 1)])
+def test_preemption_within_the_own_quota_is_no_borrowing(amount: int, level: int) -> None:
     """Who preempts borrows only if the queue is above its nominal quota also when the victim is gone."""
     own = replace(cpu_queue(a=1000), cohort="team", preemption=Preemption(within_queue="LowerPriority"))
     lender = replace(cpu_queue(a=500), name="lender", cohort="team")
     full = {("team", "low"): holder("low", "q", {"cpu": ("a", 1000)})}
     found = attempt(world(own, lender, workloads=full), workload(podset("main", cpu=amount), priority=5))
-    assert (found.mode, found.borrows) == ("preempt", borrows)
+    assert (found.mode, found.borrowing_level) == ("preempt", level)
 
 
 def test_who_could_fit_within_its_own_quota() -> None:

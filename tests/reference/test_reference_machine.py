@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 from miniature import RACK, Miniature
 
 from conformance import names
@@ -57,12 +57,21 @@ class Lives(RuleBasedStateMachine):
     nodes = Bundle("nodes")
 
     @initialize(
-        quota=st.tuples(st.integers(0, 8), st.integers(0, 8)),
+        target=sets,
+        quota=st.tuples(st.integers(2, 8), st.integers(0, 8)),
         cohort=st.booleans(),
         topology=st.booleans(),
         spread=SIZES,
+        first=st.lists(st.tuples(st.sampled_from(QUEUES), SIZES, SIZES), min_size=2, max_size=4),
     )
-    def begin(self, quota: tuple[int, int], cohort: bool, topology: bool, spread: int) -> None:
+    def begin(
+        self,
+        quota: tuple[int, int],
+        cohort: bool,
+        topology: bool,
+        spread: int,
+        first: list[tuple[str, int, int]],
+    ) -> Any:
         self.cluster = Miniature()
         self.topology = topology
         self.names = itertools.count()
@@ -73,12 +82,16 @@ class Lives(RuleBasedStateMachine):
             self.cluster.queue(name, amount * 100, cohort="c" if cohort else "", preemption=preemption)
         for index in range(spread):
             self.cluster.node(f"first-{index}", f"r{index % 2}", 400)
+        return multiple(*(self.create(queue, replicas, size, 100) for queue, replicas, size in first))
 
     # What happens to the cluster
 
     @rule(
         target=sets, queue=st.sampled_from(QUEUES), replicas=SIZES, size=SIZES, leader=st.sampled_from((None, 100, 200))
     )
+    def another(self, queue: str, replicas: int, size: int, leader: int | None) -> str:
+        return self.create(queue, replicas, size, leader)
+
     def create(self, queue: str, replicas: int, size: int, leader: int | None) -> str:
         name = f"s{next(self.names)}"
         required = RACK if self.topology else ""
@@ -267,7 +280,7 @@ class Lives(RuleBasedStateMachine):
 
 TestLives = Lives.TestCase
 TestLives.settings = settings(
-    max_examples=60,
+    max_examples=120,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -64,6 +64,6 @@ def test_the_configuration_may_keep_the_creation_time() -> None:
 
 def test_in_a_cohort_who_borrows_comes_last() -> None:
     """A head that stays within its queue's nominal quota is tried before a borrower, whatever priority that has."""
-    borrower = ordering.place_in_cohort(True, ordering.place_in_queue(DRAFT, replace(OLD, priority=9)))
-    modest = ordering.place_in_cohort(False, ordering.place_in_queue(DRAFT, NEW))
+    borrower = ordering.place_in_cohort(1, ordering.place_in_queue(DRAFT, replace(OLD, priority=9)))
+    modest = ordering.place_in_cohort(0, ordering.place_in_queue(DRAFT, NEW))
     assert modest < borrower

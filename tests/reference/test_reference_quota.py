@@ -300,3 +300,13 @@ def test_cohort_problem_names_what_cannot_be_used() -> None:
     snapshot = Snapshot(cohorts={"team": replace(cohort("team"), problem="cpu: '1x' is not a quantity")})
     assert "'1x'" in quota.cohort_problem(snapshot, "team")
     assert quota.cohort_problem(snapshot, "other") == ""
+
+
+def test_the_borrowing_level_is_the_height_of_the_lowest_node_that_has_the_quota() -> None:
+    """0 within the nominal quota, 1 within the quota of the queue's cohort, and so on; above all where none has it."""
+    book = ledger(
+        queue("a", 1, "team"), queue("b", 2, "team"), queue("c", 4, "root"), cohort("team", "root"), cohort("root")
+    )
+    levels = [book.borrowing_level("a", {CPU: amount}) for amount in (0, 1, 2, 3, 4, 7, 8)]
+    assert levels == [0, 0, 1, 1, 2, 2, 3]
+    assert book.copy().borrowing_level("a", {CPU: 2}) == 1

@@ -117,6 +117,7 @@ def test_a_pod_that_runs_and_ends_says_so() -> None:
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     ready = read("Pod", {"metadata": meta, "spec": {"nodeName": "n1"}, "status": status})
     assert (ready.ready, ready.finished, ready.deleted, ready.node, ready.is_leader) == (True, False, True, "n1", True)
+    assert ready.gone_by == SECONDS
     for phase in ("Succeeded", "Failed"):
         assert read("Pod", {"metadata": meta, "spec": {}, "status": {"phase": phase}}).finished
 
@@ -358,7 +359,7 @@ def test_a_time_that_nobody_can_read_counts_as_long_ago(text: str | None) -> Non
     """It does not make the Workload unreadable."""
     condition = {"type": "Evicted", "status": "Unknown", "lastTransitionTime": text}
     got = read("Workload", workload(status={"conditions": [condition], "requeueState": {"requeueAt": text}}))
-    assert got.conditions == {"Evicted": model.Condition(False)}
+    assert got.conditions == {"Evicted": model.Condition(False, unknown=True)}
     assert got.requeue_at is None
 
 

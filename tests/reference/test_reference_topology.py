@@ -20,6 +20,7 @@ from conformance.reference.model import (
     Condition,
     Container,
     Flavor,
+    LimitRange,
     Match,
     Node,
     Pod,
@@ -1066,3 +1067,27 @@ def test_node_selector() -> None:
         names.BLOCK: "b1",
         names.RACK: "r1",
     }
+
+
+@pytest.mark.parametrize(
+    ("more", "given"),
+    [
+        ({}, {"limit_ranges": {("ns", "l"): LimitRange("ns", "l", default_requests={"cpu": 1500})}}),
+        ({"runtime_class": "kata"}, {"overheads": {"kata": {"cpu": 1500}}}),
+    ],
+)
+def test_what_is_added_to_pods_takes_room(more: dict[str, Any], given: dict[str, Any]) -> None:
+    """Defaults of a LimitRange and the overhead of a RuntimeClass count on the nodes, for those placed before, too."""
+    plain = workload("one", PodSet("main", 2, template({}, **more), TopologyRequest("unconstrained")))
+    snapshot = world([node("n1"), node("n2")], **given)
+    found = place(snapshot, plain)
+    assert hosts(found.assignments["main"]) == {"n1": 2}
+    first = admitted(plain, found)
+    second = replace(plain, name="two", set_name="two")
+    there = replace(snapshot, workloads={first.key: first})
+    assert hosts(place(there, second).assignments["main"]) == {"n2": 2}
+    elsewhere = replace(there, limit_ranges={}, overheads={})
+    three = workload("three", PodSet("main", 5, template({"cpu": 1500}), TopologyRequest("unconstrained")))
+    assert not place(there, replace(three, podsets=(replace(three.podsets[0], count=2),))).refusal
+    assert place(there, three).refusal
+    assert not place(elsewhere, replace(three, podsets=(replace(three.podsets[0], count=4),))).refusal

@@ -240,6 +240,19 @@ def test_an_admission_is_one_status_patch_on_the_revision_it_was_decided_on() ->
     }
 
 
+def test_an_unknown_condition_of_somebody_else_stays_unknown() -> None:
+    """All conditions are written together: one that is Unknown is written as Unknown, with its own time."""
+    unknown = Condition(False, "R", "m", float(int(NOW) - 100), unknown=True)
+    was = replace(workload(), conditions={"Foreign": unknown})
+    (request,) = changed(was, conditions={"Foreign": unknown, "Evicted": Condition(True, "Preempted")})
+    (first, _) = request.body["status"]["conditions"]
+    assert (first["type"], first["status"], first["lastTransitionTime"]) == (
+        "Foreign",
+        "Unknown",
+        times.show(NOW - 100),
+    )
+
+
 def test_a_condition_changed_when_its_status_did() -> None:
     """A new reason keeps the time; a new status has the time of the write, whole seconds, whatever was put there."""
     since = float(int(NOW) - 100)

@@ -3,7 +3,7 @@
 A pass reads the store's own mappings (nothing is copied): it runs without a pause, so nothing changes under it. Three
 sources change the store: events, answers to our writes (taken at once if newer, so that the next pass does not wait for
 the watch), and expectations. While a write is on its way, its object is seen as it is to become, and nothing more is
-written to it.
+written to it. Only a reservation that is given up is seen until the end of that is confirmed.
 
 Webhooks see what is *confirmed*: a pod must not be born without gates on the strength of an admission that the API
 server may yet refuse.
@@ -71,7 +71,7 @@ class Store:
         self._places_version = 0
 
     def snapshot(self) -> Snapshot:
-        """Everything as it is to become when the writes under way succeed; valid until the next change."""
+        """Everything as it is to become when the writes under way succeed, reservations kept; valid until a change."""
         return self._snapshot(self._workloads)
 
     def confirmed(self) -> Snapshot:
@@ -117,7 +117,7 @@ class Store:
         return len(self._flights)
 
     def expect(self, request: Request) -> None:
-        """A write is on its way: from now on its object is seen as it is to become."""
+        """A write is on its way: from now on its object is seen as it is to become, except as `gives_up` says."""
         where = (request.kind, (request.namespace, request.name))
         base = self._value(where)
         revision = self._revisions.get(where, (0, ""))[0]
@@ -207,7 +207,8 @@ class Store:
         if kind == "Pod":
             self._pods.put(key, expected)
         elif kind == "Workload":
-            self._workloads[key] = expected
+            if not gives_up(base, expected):
+                self._workloads[key] = expected
             if not expected.admitted or base.admitted:
                 self._confirmed[key] = expected
 
@@ -299,6 +300,14 @@ class Store:
             self._owned[owner] = keys
         else:
             self._owned.pop(owner, None)
+
+
+def gives_up(base: Workload, expected: Workload) -> bool:
+    """Whether a write ends a reservation. Until that is confirmed it is not seen, so nobody else gets what it holds:
+
+    the write may yet be refused, and then two would hold the same quota or places.
+    """
+    return base.reserves and not expected.reserves
 
 
 def _plain_key(key: Key) -> Any:

@@ -10,7 +10,7 @@ nodes in common.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from conformance import names
@@ -22,6 +22,7 @@ from conformance.reference.model import (
     Assignment,
     GroupKey,
     Key,
+    LimitRange,
     Node,
     Pod,
     PodSet,
@@ -47,16 +48,17 @@ class Taken:
     amounts: tuple[tuple[str, int], ...]
 
 
+_completed: dict[Key, tuple[tuple[PodSet, ...], object, tuple[PodSet, ...]]] = {}
 _kept: dict[Key, tuple[tuple[PodSet, ...], Admission, tuple[Taken, ...]]] = {}
 
 
 def per_pod(podset: PodSet) -> dict[str, int]:
-    """What one pod takes of its node: the raw requests of its template, before any transformation, and a pod slot."""
+    """What one pod of a completed podset takes of its node: all that it asks for, excluded or not, and a pod slot."""
     return {**requests.raw(podset.template), "pods": ONE_POD}
 
 
 def taken(workload: Workload, admission: Admission) -> tuple[Taken, ...]:
-    """Everything that an admission takes of the topology; kept from pass to pass while neither changes."""
+    """What a completed Workload's admission takes of the topology; kept from pass to pass while neither changes."""
     kept = _kept.get(workload.key)
     if kept is not None and kept[0] is workload.podsets and kept[1] is admission:
         return kept[2]
@@ -100,6 +102,10 @@ class Capacity:
         self._stocks: dict[str, Stock] = {}
         self._hosts: dict[str, dict[str, int]] = {}
         self._buckets: dict[tuple[str, Values], dict[str, int]] = {}
+        self._overheads = snapshot.overheads
+        self._ranges: dict[str, tuple[LimitRange, ...]] = {}
+        for limits in snapshot.limit_ranges.values():
+            self._ranges[limits.namespace] = (*self._ranges.get(limits.namespace, ()), limits)
         self.released = 0
         """How often something was given back: until then, what did not fit does not fit."""
 
@@ -112,12 +118,13 @@ class Capacity:
             return made
         if len(_kept) > 2 * len(snapshot.workloads) + 1024:
             _kept.clear()
+            _completed.clear()
         placed: dict[GroupKey, Workload] = {}
         for workload in draft.all_workloads():
             if not workload.reserves or workload.admission is None:
                 continue
             if any(given.topology is not None for given in workload.admission.podsets):
-                made.change(taken(workload, workload.admission), 1)
+                made.take(workload, workload.admission)
                 if workload.group_key is not None:
                     placed[workload.group_key] = workload
         for group, pods in snapshot.pods.items():
@@ -146,12 +153,32 @@ class Capacity:
         node = self._nodes.get(name)
         return name if node is None else host_of(node)
 
+    def completed(self, workload: Workload) -> Workload:
+        """The Workload with its templates as the pods will be, since that is what the nodes must hold.
+
+        LimitRanges and RuntimeClasses add to a pod when it is created. The Workload itself where they add nothing.
+        """
+        ranges = self._ranges.get(workload.namespace, ())
+        classes = [podset.template.runtime_class for podset in workload.podsets]
+        if not ranges and not any(classes):
+            return workload
+        added = (ranges, [self._overheads.get(name) for name in classes])
+        kept = _completed.get(workload.key)
+        if kept is not None and kept[0] is workload.podsets and kept[1] == added:
+            return replace(workload, podsets=kept[2])
+        podsets = tuple(
+            replace(podset, template=requests.completed(podset.template, ranges, self._overheads))
+            for podset in workload.podsets
+        )
+        _completed[workload.key] = (workload.podsets, added, podsets)
+        return replace(workload, podsets=podsets)
+
     def take(self, workload: Workload, admission: Admission) -> None:
-        self.change(taken(workload, admission), 1)
+        self.change(taken(self.completed(workload), admission), 1)
 
     def release(self, workload: Workload, admission: Admission) -> None:
         self.released += 1
-        self.change(taken(workload, admission), -1)
+        self.change(taken(self.completed(workload), admission), -1)
 
     def change(self, everything: Sequence[Taken], sign: int) -> None:
         """Take (1) or give back (-1)."""

@@ -67,6 +67,7 @@ class Places:
 
         A podset without a topology request is placed only if it is `implied`. All or nothing.
         """
+        workload = self.capacity.completed(workload)
         wanted, refusal = units(workload, flavors, implied)
         if refusal or not wanted:
             return Placement(refusal=refusal)
@@ -91,7 +92,7 @@ class Places:
 
         All podsets that have an assignment are there, changed or not; the refusal says that no node can take over.
         """
-        return replacing.replaced(self.capacity, workload, unhealthy)
+        return replacing.replaced(self.capacity, self.capacity.completed(workload), unhealthy)
 
 
 def units(workload: Workload, flavors: Mapping[str, str], implied: frozenset[str]) -> tuple[list[Unit], str]:
