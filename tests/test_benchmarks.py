@@ -14,6 +14,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # scripts beside the package, not part of it
 
+import against_kueue
 import endurance
 import measuring
 import msgspec
@@ -208,3 +209,32 @@ def test_busy_loops_end_with_the_block() -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert all(loop.returncode is not None for loop in loops)
+
+
+def turns(*seconds: float) -> list[dict[str, dict[str, float]]]:
+    return [{"burst": {"ready s": each}} for each in seconds]
+
+
+def test_ratios_are_taken_pair_by_pair() -> None:
+    """Of two implementations the median of the pairs' ratios is told, with the lowest and the highest."""
+    (row,) = against_kueue.rows(turns(5.0, 6.0, 4.0), turns(10.0, 10.0, 10.0))
+    assert (row.scene, row.name, row.reference, row.kueue) == ("burst", "ready s", 5.0, 10.0)
+    assert (row.ratio, row.lowest, row.highest) == (0.5, 0.4, 0.6)
+
+
+def test_a_difference_within_the_noise_is_none() -> None:
+    """Where two turns of one implementation differ as much as the two implementations do, no difference is claimed."""
+    (quiet,) = against_kueue.rows(turns(9.0, 9.0), turns(10.0, 10.0))
+    (noisy,) = against_kueue.rows(turns(9.0, 9.0), turns(8.0, 12.0))
+    assert quiet.differs
+    assert not noisy.differs
+    console = Console(file=io.StringIO(), width=200)
+    against_kueue.report(console, [quiet, noisy])
+    shown = [line for line in console.file.getvalue().splitlines() if "ready s" in line]  # type: ignore[attr-defined]
+    assert "none (" not in shown[0]
+    assert "none (" in shown[1]
+
+
+def test_what_is_zero_for_kueue_has_no_ratio() -> None:
+    """A number that is zero for Kueue is left out of the comparison."""
+    assert against_kueue.rows(turns(1.0), turns(0.0)) == []
