@@ -197,6 +197,12 @@ class Near:
         """The reference's requests that were answered with one of these codes."""
         return [line["requestURI"] for line in self._audited("") if line["responseStatus"]["code"] in codes]
 
+    def requests(self, *verbs: str) -> list[str]:
+        """The reference's requests with one of these verbs, in the order in which they ended: `patch pods`, …"""
+        return [
+            f"{line['verb']} {line['objectRef']['resource']}" for line in self._audited("") if line["verb"] in verbs
+        ]
+
     def _audited(self, scope: str) -> Iterator[dict[str, Any]]:
         """The requests of the scope's reference that have ended."""
         user = USER.format(f"-{scope}" if scope else "")
@@ -331,6 +337,24 @@ def test_nothing_is_refused_and_nothing_conflicts(near: Near, isolated: Isolated
     """No request of the reference is answered with a conflict, a refusal or a wrong object."""
     assert isolated
     assert near.answers(403, 409, 422) == []
+
+
+def test_it_reads_nothing_once_it_has_synced(near: Near, isolated: Isolated) -> None:
+    """From its first Workload on the reference neither gets nor lists anything: its watches tell it everything."""
+    assert isolated
+    seen = near.requests("get", "list", "create")
+    after = seen[seen.index("create workloads") :]
+    assert "list workloads" in seen
+    assert [request for request in after if not request.startswith("create")] == []
+
+
+def test_it_writes_nothing_while_nothing_happens(near: Near, isolated: Isolated) -> None:
+    """In a minute in which nobody changes anything the reference writes nothing, queues' status included."""
+    tenant, _ = told_one(near, "idle", 3, topology=True)
+    tenant.next_second(3)  # the status of queues is told once a second
+    before = near.requests("create", "update", "patch", "delete")
+    tenant.next_second(60)
+    assert near.requests("create", "update", "patch", "delete") == before
 
 
 def test_its_webhooks_are_called_last(near: Near) -> None:
