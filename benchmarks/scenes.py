@@ -52,7 +52,7 @@ def priority(kube: Kube, name: str, value: int) -> str:
     return name
 
 
-def single(player: Player, name: str, *, topology: bool, size: int = 3, times: int = 12) -> Numbers:
+def single(player: Player, name: str, *, topology: bool, size: int = 3, times: int = 6) -> Numbers:
     """One group at a time, on a cluster that does nothing else: how soon it runs, and with how many writes."""
     ready: list[float] = []
     writes: list[int] = []
@@ -101,7 +101,7 @@ def burst(player: Player, name: str, *, topology: bool, sets: int = 20, replicas
         }
 
 
-def churn(player: Player, name: str, *, groups: int = 60, runs: float = 0.5) -> Numbers:
+def churn(player: Player, name: str, *, groups: int = 50, runs: float = 0.5) -> Numbers:
     """Five times as many groups as there is quota for, of three priorities; each is deleted when it has run."""
     classes = [priority(player.kube, f"bench-{value}", value) for value in (50, 100, 200)]
     with player.stage(name, nodes=hosts(20), nominal=groups // 5 * 300, topology=False) as stage:
@@ -191,9 +191,9 @@ def many_nodes(player: Player, name: str, *, nodes: int, groups: int = 30) -> Nu
 SCENES: Final[dict[str, Scene]] = {
     "single": lambda player, name: single(player, name, topology=False),
     "single-topology": lambda player, name: single(player, name, topology=True),
-    "size-2": lambda player, name: single(player, name, topology=True, size=2, times=6),
-    "size-8": lambda player, name: single(player, name, topology=True, size=8, times=6),
-    "size-32": lambda player, name: single(player, name, topology=True, size=32, times=4),
+    "size-2": lambda player, name: single(player, name, topology=True, size=2, times=3),
+    "size-8": lambda player, name: single(player, name, topology=True, size=8, times=3),
+    "size-32": lambda player, name: single(player, name, topology=True, size=32, times=2),
     "burst": lambda player, name: burst(player, name, topology=False),
     "burst-topology": lambda player, name: burst(player, name, topology=True),
     "churn": churn,
