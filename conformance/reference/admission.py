@@ -230,7 +230,7 @@ def blocked_by(draft: Draft, workload: Workload) -> bool:
 
 def shape_of(draft: Draft, workload: Workload) -> tuple[object, ...]:
     """Everything by which a group fits or does not: equal for groups that are equal to their queue."""
-    per_pod, _ = units.asked(draft, workload)
+    per_pod, problem = units.asked(draft, workload)
     podsets = tuple(
         (
             podset.name,
@@ -243,7 +243,7 @@ def shape_of(draft: Draft, workload: Workload) -> tuple[object, ...]:
         )
         for podset, each in zip(workload.podsets, per_pod, strict=True)
     )
-    return workload.priority, workload.namespace, podsets
+    return workload.priority, workload.namespace, problem, podsets
 
 
 # What it becomes

@@ -100,7 +100,7 @@ def assign(
     if refusal:
         return Attempt("nofit", refusal=refusal)
     search = Search(draft, ledger, queue)
-    found = list(islice(search.combinations(list(units.slots_of(draft, queue, parts))), MOST))
+    found = search.most(list(units.slots_of(draft, queue, parts)))
     found.sort(key=lambda combination: preference(queue, combination))
     # Whether a flavor in which others can be preempted may come before one that fits.
     preempts_early = queue.fungibility.stop_when_preempting or queue.fungibility.prefer_preemption
@@ -192,10 +192,20 @@ class Search:
     queue: ClusterQueue
     refusals: dict[str, list[str]] = field(default_factory=dict)
 
+    def most(self, slots: Sequence[Slot]) -> list[Combination]:
+        """The combinations to be tried: what can be had now must not be crowded out by what cannot."""
+        fitting = list(islice(self.combinations(slots, only_fitting=True), MOST))
+        return fitting + [each for each in islice(self.combinations(slots), MOST) if not each.fits]
+
     def combinations(
-        self, slots: Sequence[Slot], chosen: tuple[Choice, ...] = (), usage: Usage = NOTHING
+        self,
+        slots: Sequence[Slot],
+        chosen: tuple[Choice, ...] = (),
+        usage: Usage = NOTHING,
+        *,
+        only_fitting: bool = False,
     ) -> Iterator[Combination]:
-        """Every combination of flavors that could ever be had, in the order of podsets and flavors."""
+        """Every combination of flavors that could ever be had (now, if `only_fitting`), by podsets, then flavors."""
         if len(chosen) == len(slots):
             fits = all(choice.fits for choice in chosen)
             borrows = any(choice.borrows for choice in chosen)
@@ -203,11 +213,13 @@ class Search:
             return
         slot = slots[len(chosen)]
         for choice in self.choices(slot, chosen, usage):
+            if only_fitting and not choice.fits:
+                continue
             more = dict(usage)
             for resource, amount in slot.amounts.items():
                 key = (choice.flavor.name, resource)
                 more[key] = more.get(key, 0) + amount
-            yield from self.combinations(slots, (*chosen, choice), more)
+            yield from self.combinations(slots, (*chosen, choice), more, only_fitting=only_fitting)
 
     def choices(self, slot: Slot, chosen: tuple[Choice, ...], before: Usage) -> Iterator[Choice]:
         """The flavors for a slot in their order, given what the slots before it take."""

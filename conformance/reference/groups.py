@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from conformance.names import KUEUE, PRIORITY_CLASS, QUEUE_NAME
+from conformance.names import KUEUE, LWS_FRAMEWORK, PRIORITY_CLASS, QUEUE_NAME, SUSPENDING_PARENT
 from conformance.reference import matching, podsets
 from conformance.reference.draft import Draft
 from conformance.reference.model import Rules, Set, Snapshot, Workload
@@ -70,6 +70,15 @@ def _keep_set(draft: Draft, set_: Set) -> None:
                 draft.put(current)
 
 
+def stamped(set_: Set) -> bool:
+    """Whether its pods are born with a gate. A set that our webhook has never seen is not managed until it is updated:
+
+    its pods run already, and quota for them would be an illusion (RES-12).
+    """
+    annotations = (set_.worker_template.get("metadata") or {}).get("annotations") or {}
+    return annotations.get(SUSPENDING_PARENT) == LWS_FRAMEWORK
+
+
 def groups_wanted(set_: Set) -> int:
     """The number of groups that have a Workload; they are those with the indices below it."""
     replicas = min(max(set_.replicas, 0), MOST_GROUPS)
@@ -95,6 +104,8 @@ def surge(max_surge: int | str, replicas: int) -> int:
 def _create_missing(draft: Draft, set_: Set, there: Mapping[int, Workload], wanted: int) -> None:
     if podsets.priority(set_, draft.snapshot) is None:
         # PRI-06: the class may still come; until then the groups have no Workload and their pods stay gated.
+        return
+    if not stamped(set_):
         return
     for group in range(wanted):
         key = podsets.workload_key(set_, group)

@@ -149,4 +149,7 @@ def runs_on(draft: Draft, workload: Workload, node: Node) -> bool:
     if group is None:
         return False
     there = draft.snapshot.pods.get(group, {}).values()
-    return any(pod.node == node.name and not pod.deleted and not pod.finished for pod in there)
+    return any(
+        pod.node == node.name and not pod.deleted and not pod.finished and eviction.belongs(pod, workload)
+        for pod in there
+    )

@@ -46,7 +46,7 @@ def all_ready(draft: Draft, workload: Workload) -> bool:
     if group is None:
         return False
     ready = sum(
-        pod.ready and not pod.deleted and eviction.is_started(pod)
+        pod.ready and not pod.deleted and eviction.is_started(pod) and eviction.belongs(pod, workload)
         for pod in draft.snapshot.pods.get(group, {}).values()
     )
     return ready >= sum(podset.count for podset in workload.podsets)

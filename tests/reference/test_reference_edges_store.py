@@ -14,7 +14,7 @@ from conformance.reference.edges.pods_known import PodsKnown
 from conformance.reference.edges.store import Store
 from conformance.reference.model import Admission, Condition, LocalQueue, Node, Pod, Set, Workload
 from conformance.reference.writes import Request
-from conformance.watching import ChangeType, Item, Seen
+from conformance.watching import ChangeType, Item, Missed, Seen
 
 YES = Condition(True)
 KEY = ("a", "w")
@@ -274,3 +274,21 @@ def test_a_release_that_is_refused_was_never_seen() -> None:
     store.expect(patch(WAITING))
     store.failed(patch(WAITING), stale=True)
     assert store.snapshot().workloads[KEY] == store.confirmed().workloads[KEY] == ADMITTED
+
+
+def test_what_no_watch_ever_told_does_not_outlive_a_list() -> None:
+    """A Workload known from the answer to its creation alone is forgotten when a list takes the place of the watch."""
+    store = Store()
+    made = patch(WAITING, verb="create")
+    store.expect(made)
+    store.answered(made, answer(WAITING, 7))
+    assert store.snapshot().workloads
+    store.told(KINDS["Workload"], [Missed(5, 20)])
+    assert store.snapshot().workloads == {}
+
+
+def test_what_the_watch_told_outlives_a_list() -> None:
+    """A list tells the end of what the watch has told before, so that is kept until then."""
+    store = store_with_workload()
+    store.told(KINDS["Workload"], [Missed(5, 20)])
+    assert store.snapshot().workloads

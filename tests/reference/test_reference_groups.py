@@ -20,7 +20,8 @@ RESERVED = {"QuotaReserved": Condition(True)}
 
 
 def a_set(**fields: Any) -> Set:
-    fields = {"uid": "u", "labels": {names.QUEUE_NAME: "q"}, "worker_template": {"spec": {}}, **fields}
+    stamped = {"metadata": {"annotations": {names.SUSPENDING_PARENT: names.LWS_FRAMEWORK}}, "spec": {}}
+    fields = {"uid": "u", "labels": {names.QUEUE_NAME: "q"}, "worker_template": stamped, **fields}
     return Set("ns", fields.pop("name", "s"), **fields)
 
 
@@ -252,3 +253,8 @@ def test_one_pass_brings_about_what_is_wanted(
     left = there - {workload.group for workload in draft.deleted_workloads.values()}
     assert left.isdisjoint(indices(draft))
     assert sorted(left.union(indices(draft))) == list(range(groups.groups_wanted(set_)))
+
+
+def test_a_set_whose_pods_are_born_free_gets_no_workload() -> None:
+    """A set that the webhook has not stamped is not managed until it is updated: quota for it would be an illusion."""
+    assert indices(kept([a_set(worker_template={"spec": {}})], [])) == []

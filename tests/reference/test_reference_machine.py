@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
-from miniature import RACK, Miniature
+from miniature import HOST, RACK, Miniature
 
 from conformance import names
 from conformance.quantities import parse_quantity
+from conformance.reference import deciding
+from conformance.reference.topology import capacity, leaves
 
 Object = dict[str, Any]
 QUEUES = ("a", "b")
@@ -252,10 +254,41 @@ class Lives(RuleBasedStateMachine):
                 self.consistent(workload, name)
         for workload in self.cluster.all("Workload").values():
             assert self.cluster.all("LeaderWorkerSet"), "a Workload is left and no set is there"
-            if not reserves(workload) and workload["spec"].get("active", True) and not self.topology:
-                assert not self.fits(workload["spec"]["queueName"], asks(workload)), (
-                    f"{workload['metadata']['name']} waits and would fit"
-                )
+            if not reserves(workload) and workload["spec"].get("active", True):
+                quota = self.fits(workload["spec"]["queueName"], asks(workload))
+                assert not (quota and self.has_a_place(workload)), f"{workload['metadata']['name']} waits and would fit"
+
+    def has_a_place(self, workload: Object) -> bool:
+        """Whether its pods could all be put on hosts of one rack as they are; every way is tried."""
+        if not self.topology:
+            return True
+        pods = [
+            parse_quantity(podset["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+            for podset in workload["spec"]["podSets"]
+            for _ in range(podset["count"])
+        ]
+        free: dict[str, list[Fraction]] = {}
+        for (_, name), node in self.cluster.all("Node").items():
+            if not node["spec"].get("unschedulable"):
+                left = parse_quantity(node["status"]["allocatable"]["cpu"]) - self.taken(name)
+                free.setdefault(node["metadata"]["labels"][RACK], []).append(left)
+        return any(
+            all(
+                sum((pod for pod, at in zip(pods, where, strict=True) if at == host), Fraction(0)) <= left
+                for host, left in enumerate(hosts)
+            )
+            for hosts in free.values()
+            for where in itertools.product(range(len(hosts)), repeat=len(pods))
+        )
+
+    def taken(self, node: str) -> Fraction:
+        """What is bound to a node or, of admitted groups, will be."""
+        pods = self.cluster.all("Pod").values()
+        here = [p for p in pods if node in (p["spec"].get("nodeName"), (p["spec"].get("nodeSelector") or {}).get(HOST))]
+        return sum(
+            (parse_quantity(c["resources"]["requests"]["cpu"]) for p in here for c in p["spec"]["containers"]),
+            Fraction(0),
+        )
 
     def consistent(self, workload: Object, name: str) -> None:
         index = int(workload["metadata"]["annotations"][names.GROUP_INDEX_OF_WORKLOAD])
@@ -273,9 +306,14 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "cluster"))
     @rule()
     def restart(self) -> None:
-        """Whoever reads everything anew decides nothing else: nothing is remembered."""
-        self.settle()
-        assert self.cluster.decide().requests == []
+        """Whoever starts anew, with nothing remembered, decides the same as who has been there all the time."""
+        cluster = self.cluster
+        before = deciding.decide(cluster.snapshot(), cluster.now, cluster.rules)
+        capacity._kept.clear()
+        capacity._completed.clear()
+        leaves._kept.clear()
+        after = deciding.decide(cluster.snapshot(), cluster.now, cluster.rules)
+        assert (after.requests, after.wake_at) == (before.requests, before.wake_at)
 
 
 TestLives = Lives.TestCase
@@ -338,3 +376,37 @@ def test_a_preemptor_gets_what_its_victim_left() -> None:
         w["metadata"]["annotations"][names.JOB_OWNER_NAME] for w in cluster.all("Workload").values() if reserves(w)
     }
     assert holders == {"fills", "small", "reclaims"}
+
+
+def test_an_unusable_group_does_not_stand_for_good_ones_of_its_shape() -> None:
+    """A set whose limit is below its request is said to be unusable; one that only looks like it is admitted."""
+    cluster = Miniature()
+    cluster.flavor()
+    cluster.queue("a", 5000)
+    cluster.node("n", "r", 64000)
+    cluster.set("bad", "a", size=1, leader=None)
+    template = cluster.all("LeaderWorkerSet")["ns", "bad"]["spec"]["leaderWorkerTemplate"]["workerTemplate"]
+    template["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "50m"}
+    cluster.set("good", "a", size=1, leader=None)
+    cluster.settle()
+    of = {w["metadata"]["annotations"][names.JOB_OWNER_NAME]: w for w in cluster.all("Workload").values()}
+    assert condition(of["good"], "Admitted")
+    said = {c["type"]: c["message"] for c in of["bad"]["status"]["conditions"]}
+    assert "requests must not exceed its limits" in said["QuotaReserved"]
+
+
+def test_a_late_flavor_is_found_among_many() -> None:
+    """With two podsets and nine flavors the groups fill one flavor after another, to the last."""
+    cluster = Miniature()
+    flavors = [f"f{index}" for index in range(9)]
+    for name in flavors:
+        cluster.flavor(name)
+        cluster.node(f"n-{name}", "r", 64000, flavor=name)
+    cluster.queue("a", 0)
+    resources = [{"name": "cpu", "nominalQuota": "200m"}]
+    group = {"coveredResources": ["cpu"], "flavors": [{"name": name, "resources": resources} for name in flavors]}
+    cluster.edit("ClusterQueue", "a", {"spec": {"resourceGroups": [group]}})
+    cluster.set("s", "a", replicas=len(flavors), size=2)
+    cluster.settle()
+    assert all(condition(workload, "Admitted") for workload in cluster.all("Workload").values())
+    assert len(cluster.all("Workload")) == len(flavors)

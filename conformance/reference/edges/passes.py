@@ -35,7 +35,7 @@ class Passes:
         self._dirty = asyncio.Event()
         self._first = self._last = 0.0
         self._wake_at: float | None = None
-        self._statuses_from = 0.0
+        self._statuses_due = 0.0
 
     def due(self) -> None:
         """Something changed."""
@@ -72,10 +72,12 @@ class Passes:
 
     def _pass(self, writing: Writing) -> None:
         snapshot, now, began = self._store.snapshot(), time.time(), time.perf_counter()
-        decisions = deciding.decide(snapshot, now, self._rules, statuses_from=self._statuses_from)
+        # By a clock that nobody sets: were the wall clock set back, no status would be told until it is there again.
+        statuses_from = now + max(0.0, self._statuses_due - time.monotonic())
+        decisions = deciding.decide(snapshot, now, self._rules, statuses_from=statuses_from)
         seconds = time.perf_counter() - began
         if decisions.statuses:
-            self._statuses_from = now + _STATUSES_EVERY
+            self._statuses_due = time.monotonic() + _STATUSES_EVERY
         self._wake_at = decisions.wake_at
         before = snapshot.workloads
         changed = [

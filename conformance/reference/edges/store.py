@@ -67,6 +67,8 @@ class Store:
         self._pods = PodsKnown()
         self._revisions: dict[Where, tuple[int, str]] = {}
         """Revision and UID of what is known of each object."""
+        self._only_answered: dict[Where, int] = {}
+        """Objects that no watch has told yet, known from the answer to their creation, with their revision."""
         self._flights: dict[Where, _Flight] = {}
         self._places_version = 0
 
@@ -96,7 +98,21 @@ class Store:
             if isinstance(change, Seen):
                 take = self._vanished if change.type == "DELETED" else self._became
                 due = take(kind.name, change.item) or due
+                self._only_answered.pop((kind.name, (change.item.namespace, change.item.name)), None)
+            else:
+                due = self._missed(kind.name, change) or due
         return due
+
+    def _missed(self, kind: str, missed: Missed) -> bool:
+        """A list takes the place of a watch. It does not tell the end of what the watch never told: forget that.
+
+        What of it exists is told next.
+        """
+        unknown = [where for where, at in self._only_answered.items() if where[0] == kind and at <= missed.until]
+        for where in unknown:
+            del self._only_answered[where]
+            self._drop(where)
+        return bool(unknown)
 
     def forget(self, kind: Kind, namespace: str) -> bool:
         """A namespace is no longer ours: forget what is in it, whether or not it still exists."""
@@ -146,6 +162,8 @@ class Store:
         if became is None:
             return self._wait(where, flight)
         if flight is None or became.revision > flight.gone:
+            if where not in self._revisions:
+                self._only_answered[where] = became.revision
             self._became(request.kind, became)
         self._end(where)
         return True
