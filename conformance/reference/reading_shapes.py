@@ -123,10 +123,17 @@ def quantity(text: str | int | float, where: str, problems: Problems) -> int:
 
 
 def quantities(written: Quantities | None, where: str, problems: Problems) -> dict[str, int]:
-    """A resource list as amounts; a resource with an unreadable quantity counts as 0 and is a problem."""
-    if not written:
-        return {}
-    return {resource: quantity(text, f"{where}.{resource}", problems) for resource, text in written.items()}
+    """A resource list as amounts; a resource with an unreadable quantity counts as 0 and is a problem.
+
+    So does an amount below zero: the CRDs let it through, and whoever asks for it would make room for others.
+    """
+    amounts_: dict[str, int] = {}
+    for resource, text in (written or {}).items():
+        amount = quantity(text, f"{where}.{resource}", problems)
+        if amount < 0:
+            problems.note(f"{where}.{resource}: {text} is below zero")
+        amounts_[resource] = max(0, amount)
+    return amounts_
 
 
 def is_true(conditions: Sequence[ConditionShape] | None, type_: str) -> bool:

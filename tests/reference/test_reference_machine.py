@@ -410,3 +410,20 @@ def test_a_late_flavor_is_found_among_many() -> None:
     cluster.settle()
     assert all(condition(workload, "Admitted") for workload in cluster.all("Workload").values())
     assert len(cluster.all("Workload")) == len(flavors)
+
+
+def test_nobody_can_ask_for_less_than_nothing() -> None:
+    """A Workload that asks for an amount below zero is unusable, and makes no room for others."""
+    cluster = Miniature()
+    cluster.flavor()
+    cluster.queue("a", 100)
+    cluster.node("n", "r", 64000)
+    podset = {"name": "main", "count": 1, "template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}}
+    podset["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "-1"}}  # type: ignore[index]
+    cluster.put("Workload", "by-hand", {"spec": {"queueName": "a", "active": True, "podSets": [podset]}}, "ns")
+    cluster.set("s", "a", size=2)
+    cluster.settle()
+    assert not any(reserves(workload) for workload in cluster.all("Workload").values())
+    said = {c["type"]: c for c in cluster.all("Workload")["ns", "by-hand"]["status"]["conditions"]}
+    assert said["QuotaReserved"]["reason"] == "Inadmissible"
+    assert "below zero" in said["QuotaReserved"]["message"]
