@@ -107,7 +107,8 @@ def test_a_queue_on_hold_admits_nobody_and_evicts_nobody(near: Near, tenant: Ten
     lws.reached(running)
     tenant.patch("ClusterQueue", tenant.name, {"spec": {"stopPolicy": "None"}}, namespaced=False)
     late.reached(running)
-    assert since(near, tenant, begun, lambda view: (holders(view, SET), pods(view, SET, 0))) == [({0}, before)]
+    seen = since(near, tenant, begun, lambda view: (holders(view, SET), pods(view, SET, 0)))
+    assert seen == [(frozenset({0}), before)]
 
 
 def test_a_drained_queue_evicts_and_takes_back(near: Near, tenant: Tenant) -> None:
@@ -148,7 +149,7 @@ def test_a_drained_local_queue_leaves_its_neighbour_alone(near: Near, tenant: Te
     assert ("True", "LocalQueueStopped") in evictions(near, tenant, begun, SET, 0)
     assert since(near, tenant, begun, lambda view: workloads(view, SET)) == [uid]
     kept = since(near, tenant, begun, lambda view: (holders(view, "other"), pods(view, "other", 0)))
-    assert kept == [({0}, untouched)]
+    assert kept == [(frozenset({0}), untouched)]
 
 
 # Deactivation
