@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeVar
 
-import pytest
 from test_reference_e2e import Near
+from test_reference_e2e import a_cluster_with as a_cluster_with
 
-from conformance.clusters.local import LocalCluster
-from conformance.components import Components
-from conformance.deadlines import Deadlines
-from conformance.kube import Kube, Object
+from conformance.kube import Object
 from conformance.names import WORKER_INDEX
 from conformance.trace.history import History, View, group_of_workload, is_over, is_true, labels
-from conformance.trace.recorder import Recorder
-from conformance.world.builders import SetSpec, priority_class
+from conformance.world.builders import SetSpec
 from conformance.world.handles import SetHandle
 from conformance.world.tenant import Tenant
 
 T = TypeVar("T")
 NEW, NEWER = "registry.k8s.io/pause:3.11", "registry.k8s.io/pause:3.12"
-
-
-@contextlib.contextmanager
-def a_cluster_with(components: Components, folder: Path, put_on: Callable[[LocalCluster], None]) -> Iterator[Near]:
-    """A local cluster, what `put_on` puts on it, and a recorder that follows its tenants."""
-    cluster = LocalCluster(components, deadlines=Deadlines(3.0))
-    cluster.start(lambda: put_on(cluster))
-    kube = Kube(cluster.kubeconfig, "kueue-lws-conformance-test")
-    recorder = Recorder(kube, folder / "trace.ndjson", run="test", ordered=True, on_error=pytest.fail)
-    near = Near(cluster, recorder, folder)
-    try:
-        recorder.start(60.0)
-        kube.create(priority_class("test-canary", -100, {}))
-        yield near
-    finally:
-        near.close()
-        cluster.stop(failed=False)
 
 
 # What is written of a set

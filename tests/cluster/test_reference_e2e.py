@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -227,15 +227,10 @@ class Near:
 
 
 @contextlib.contextmanager
-def a_cluster(components: Components, folder: Path, *scopes: str) -> Iterator[Near]:
-    """A cluster with a reference for each scope."""
+def a_cluster_with(components: Components, folder: Path, put_on: Callable[[LocalCluster], None]) -> Iterator[Near]:
+    """A local cluster, what `put_on` puts on it, and a recorder that follows its tenants."""
     cluster = LocalCluster(components, deadlines=Deadlines(3.0))
-
-    def put_on() -> None:
-        for scope in scopes:
-            Reference(components, {}, scope=scope).put_on(cluster)
-
-    cluster.start(put_on)
+    cluster.start(lambda: put_on(cluster))
     kube = Kube(cluster.kubeconfig, "kueue-lws-conformance-test")
     recorder = Recorder(kube, folder / "trace.ndjson", run="test", ordered=True, on_error=pytest.fail)
     near = Near(cluster, recorder, folder)
@@ -246,6 +241,18 @@ def a_cluster(components: Components, folder: Path, *scopes: str) -> Iterator[Ne
     finally:
         near.close()
         cluster.stop(failed=False)
+
+
+@contextlib.contextmanager
+def a_cluster(components: Components, folder: Path, *scopes: str) -> Iterator[Near]:
+    """A cluster with a reference for each scope."""
+
+    def put_on(cluster: LocalCluster) -> None:
+        for scope in scopes:
+            Reference(components, {}, scope=scope).put_on(cluster)
+
+    with a_cluster_with(components, folder, put_on) as near:
+        yield near
 
 
 @pytest.fixture(scope="module")
