@@ -69,6 +69,7 @@ from editing import (
 )
 from recording import claims, history_of, recorded, stories
 from replaying import replayed
+from tables import merged
 
 Rejected = list[tuple[Edit, str]]
 """Edits, each with the expectation that must fail on it; its arguments are left out."""
@@ -309,13 +310,14 @@ VECTORS_TOLD: dict[str, Rejected] = {
     ],
 }
 
-DOCTORED = ADMISSION | QUEUE_SELECTION | SCALING | TOPOLOGY | VECTORS_TOLD
+DOCTORED: dict[str, Rejected] = ADMISSION | QUEUE_SELECTION | SCALING | TOPOLOGY | VECTORS_TOLD | merged("REJECTED")
 
 MENDED: dict[str, Edit] = {
     "test_v13_the_leader_is_assigned_a_host_that_it_can_use": assign_as(
         workload(LWS), at("admitted"), leader="h4", worker="h3 h4"
     ),
     "test_v14_one_host_is_given_to_one_group": never_reserve(workload(group("large")), at("one-runs")),
+    **merged("MENDED"),
 }
 """What makes right what was recorded of Kueue, for the claims that it is known to fail."""
 

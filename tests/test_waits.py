@@ -14,6 +14,7 @@ from doctoring_pods import bind, extra_pod, unready
 from editing import Edit, at, doctored, group, last_time, the, worker, workload
 from recording import history_of, recorded, stories
 from replaying import Waited, replayed
+from tables import merged
 
 Rejected = list[tuple[Edit, str]]
 """Edits, each with the expectation of the wait that no longer holds at its moment; its arguments are left out."""
@@ -170,6 +171,7 @@ PROMISED: dict[tuple[str, str], Rejected] = {
     ("lost_host_has_no_spare", "running"): not_running("running"),
     ("lost_host_has_no_spare", "moved"): not_ready_there("moved"),
     ("slices_of_two_by_host", "running"): not_running("running"),
+    **merged("PROMISED"),
 }
 
 PROMISES = [(name, moment) for name, story in stories().items() for moment in story.moments]

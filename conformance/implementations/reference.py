@@ -58,13 +58,14 @@ class Reference:
     features = frozenset(FEATURES)
     deviations = DEVIATIONS
 
-    def __init__(self, components: Components, config: Mapping[str, Any], *, scope: str = "") -> None:
-        """`config` has keys of Kueue's configuration; `scope` is the label's value of all that it is to manage."""
+    def __init__(self, components: Components, config: Mapping[str, Any], *, scope: str = "", fault: str = "") -> None:
+        """`config` has keys of Kueue's configuration; `scope` is the label's value of all that it is to manage; `fault`
+        is the name of one of `conformance.faults`, for a reference that does one thing wrong."""
         self._components = components
         self.version = conformance.__version__
         self.source = f"this suite, with the CRDs of {components.versions()['kueue']['source']}"
         self.config: dict[str, Any] = dict(config)
-        self.scope = scope
+        self.scope, self.fault = scope, fault
 
     def put_on(self, cluster: Cluster) -> None:
         from conformance.clusters.local import LocalCluster
@@ -79,14 +80,16 @@ class Reference:
     def running(self, cluster: LocalCluster) -> RunningReference:
         """What is run."""
         crds = list(own_version(read_documents(self._components.manifest("kueue"))))
-        return RunningReference(cluster, crds, self.config, self.scope)
+        return RunningReference(cluster, crds, self.config, self.scope, self.fault)
 
 
 class RunningReference(RunningProgram):
     """The reference's process."""
 
-    def __init__(self, cluster: LocalCluster, crds: list[Object], config: Mapping[str, Any], scope: str) -> None:
-        self.scope = scope
+    def __init__(
+        self, cluster: LocalCluster, crds: list[Object], config: Mapping[str, Any], scope: str, fault: str = ""
+    ) -> None:
+        self.scope, self.fault = scope, fault
         super().__init__(cluster, scoped("reference", scope), probes(scoped(NAMESPACE, scope) if scope else "default"))
         self.config = dict(config)
         self._crds = crds
@@ -103,7 +106,7 @@ class RunningReference(RunningProgram):
         cluster.wait_until("Kueue's CRDs are served", lambda: are_served(cluster.kube, needed), self._deadline)
         identity = service_account(scoped(NAMESPACE, self.scope), scoped(ACCOUNT, self.scope))
         kubeconfig = cluster.identity_kubeconfig(self.name, identity)
-        argv = command(kubeconfig, self._config_file, webhook_port, health_port, self.scope)
+        argv = command(kubeconfig, self._config_file, webhook_port, health_port, self.scope, self.fault)
         # As `-m` finds it here: the keeper starts its children elsewhere.
         env = {"PYTHONPATH": str(Path(conformance.__file__).parent.parent), "PYTHONUNBUFFERED": "1"}
         return Program(self.name, argv, cluster.layout.log(self.name), STAGE_CONTROLLERS, env)
@@ -130,12 +133,15 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def command(kubeconfig: Path, config: Path, webhook_port: int, health_port: int, scope: str) -> list[str]:
-    """The command line of a reference that is the only one of its scope."""
+def command(
+    kubeconfig: Path, config: Path, webhook_port: int, health_port: int, scope: str, fault: str = ""
+) -> list[str]:
+    """The command line of a reference that is the only one of its scope; with a fault, of a faulty one."""
+    module = ["conformance.faults", fault] if fault else ["conformance.reference"]
     files = [f"--kubeconfig={kubeconfig}", f"--config={config}"]
     ports = [f"--webhook-port={webhook_port}", f"--health-port={health_port}"]
     of_scope = [f"--scope={scope}"] if scope else []
-    return [sys.executable, "-m", "conformance.reference", *files, *ports, "--no-leader-elect", *of_scope]
+    return [sys.executable, "-m", *module, *files, *ports, "--no-leader-elect", *of_scope]
 
 
 def own_version(documents: Iterable[Object]) -> Iterator[Object]:
