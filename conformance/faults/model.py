@@ -39,9 +39,7 @@ class Fault:
     install: Callable[[], None]
 
 
-def fault(
-    wrong: str, *, caught: Mapping[str, str | tuple[str, ...]], upstream: str | None = None
-) -> Callable[[F], F]:
+def fault(wrong: str, *, caught: Mapping[str, str | tuple[str, ...]], upstream: str | None = None) -> Callable[[F], F]:
     """Declare a function as the fault of its name; called, it replaces a decision for the rest of the process.
 
     Raises UsageError for a sentence without a full stop, and for a fault that nothing is said to catch.
