@@ -84,7 +84,7 @@ def _claims(story: str, history: History, claims: dict[str, log.ClaimLine], devi
         if claim.id not in claims:
             continue
         if "told" in history.fences:
-            yield _judge(claim, history, deviation(claim.requirement))
+            yield judge_claim(claim, history, deviation(claim.requirement))
         elif claims[claim.id].outcome in (Outcome.ERROR, Outcome.INCONCLUSIVE):
             yield claims[claim.id]
         else:
@@ -97,7 +97,8 @@ def _claims(story: str, history: History, claims: dict[str, log.ClaimLine], devi
             )
 
 
-def _judge(claim: ClaimOfStory, history: History, deviation: model.Deviation | None) -> log.ClaimLine:
+def judge_claim(claim: ClaimOfStory, history: History, deviation: model.Deviation | None = None) -> log.ClaimLine:
+    """The line that says what a claim makes of a story that was told as far as its first fence."""
     claimed = Claimed(claim.story, load()[claim.requirement], claim.sentence, claim.moment)
     told = Told(history)
     error: BaseException | None = None

@@ -19,7 +19,8 @@ from conformance.expectations.subjects import OfQueue, OfSet
 from conformance.kube import ApiError, Kube
 from conformance.names import TENANT_LABEL
 from conformance.trace.fence import fence
-from conformance.trace.history import View
+from conformance.trace.history import History, View
+from conformance.world.blame import no_kubelet
 
 if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
@@ -58,9 +59,16 @@ def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
         if not owned:
             raise HarnessError(f"{error}; still there: {', '.join(left)}") from error
         tenant.finding("cleanup", f"{error}; freed of finalizers by the suite: {', '.join(left)}", "clean-up")
+        ours = no_kubelet(_history(tenant), time.time())
         _release(tenant)
+        if ours is not None:
+            raise HarnessError(f"{error}: {ours}") from error
     if not keep_namespace:
         delete_namespace(tenant.ground.kube, tenant.name)
+
+
+def _history(tenant: Tenant) -> History:
+    return History(tenant.ground.recorder.records_of(tenant.story.name, tenant.name), until="cleaned")
 
 
 def _end(tenant: Tenant, kinds: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from conformance.expectations.model import Expectation, Subject
 from conformance.expectations.subjects import Group, OfGroup, OfQueue, OfSet, Queue, WholeSet
@@ -20,9 +20,21 @@ S = TypeVar("S")
 class WaitFailed(Exception):
     """A wait of a story did not come true within its deadline; the story stops here."""
 
-    def __init__(self, reason: str, *, moment: str | None, promised: bool, mismatches: list[dict[str, str]]) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        moment: str | None,
+        promised: bool,
+        mismatches: list[dict[str, str]],
+        subject: Subject[Any],
+        expectations: tuple[Expectation[Any], ...],
+        since: int,
+    ) -> None:
+        """`since` is the revision up to which the world had been seen when the wait began."""
         super().__init__(reason)
         self.reason, self.moment, self.promised, self.mismatches = reason, moment, promised, mismatches
+        self.subject, self.expectations, self.since = subject, expectations, since
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from conformance.kube import ApiError
 from conformance.trace.fence import fence
 from conformance.trace.history import History
 from conformance.trace.records import Stopped, StoryStarted
+from conformance.world.blame import harness_fault
 from conformance.world.cleaning import clean
 from conformance.world.handles import WaitFailed
 from conformance.world.story import Story
@@ -174,9 +175,11 @@ class Teller:
     def _play(self, telling: Telling, tenant: Tenant) -> None:
         """The body, then the fence. What ends the body early is recorded; only a missing fence spoils everything."""
         story, ground = telling.story, self.ground
+        unmet: WaitFailed | None = None
         try:
             story.body(tenant)
         except WaitFailed as failed:
+            unmet = failed
             outcome = "failed" if failed.promised else "inconclusive"
             self._stop(tenant, outcome, failed.reason, failed.moment, failed.mismatches)
         except Cancelled as error:
@@ -205,6 +208,8 @@ class Teller:
                 ground.alive,
             )
             self._look_again(tenant)
+            if unmet is not None:
+                self._excuse(tenant, unmet)
             ground.recorder.flush()  # before any verdict on it is recorded
         except (HarnessError, ApiError, Cancelled) as error:
             telling.problem = str(error)
@@ -241,6 +246,13 @@ class Teller:
                 change = history.changes[found - 1]
                 moved = msgspec.structs.replace(mark, received=change.received, revision=change.revision)
                 self.ground.recorder.write(moved)
+
+    def _excuse(self, tenant: Tenant, unmet: WaitFailed) -> None:
+        """Blame nobody but the harness for a wait that ran out because of it."""
+        history = History(self.ground.recorder.records_of(tenant.story.name, tenant.name))
+        ours = harness_fault(history, unmet.subject, unmet.expectations, unmet.since)
+        if ours is not None:
+            self._stop(tenant, "error", f"{unmet.reason}: {ours}", unmet.moment)
 
     def _stop(
         self,

@@ -260,7 +260,7 @@ class Tenant:
         if promised and moment not in self.story.moments:
             raise HarnessError(f"story {self.story.name} promises moment {moment!r} but does not declare it")
         wanted = " and ".join(expectation.name for expectation in expectations)
-        begun = time.monotonic()
+        begun, since = time.monotonic(), self.feed.latest
         try:
             self.feed.wait(
                 lambda view: (self._sees_own_writes() and all(e.holds(subject, view) for e in expectations)) or None,
@@ -271,7 +271,15 @@ class Tenant:
             seconds = self.ground.deadlines["wait"]
             left = mismatches(subject, expectations, self.feed.view)
             reason = f"{subject.title} was not {wanted} within {seconds:g} s"
-            raise WaitFailed(reason, moment=moment, promised=promised, mismatches=left) from None
+            raise WaitFailed(
+                reason,
+                moment=moment,
+                promised=promised,
+                mismatches=left,
+                subject=subject,
+                expectations=expectations,
+                since=since,
+            ) from None
         waited = time.monotonic() - begun
         self.log.say(f"{subject.title}: {wanted} after {waited:.2f} s" + (f" ({moment})" if moment else ""))
         if moment is not None:
