@@ -100,13 +100,18 @@ class Session:
             self._make_canary_class()
             if not for_workers:
                 self._begin_telling(self.folder / "trace.ndjson")
-                self.teller.tell(stories)
+                self.teller.tell(sorted(stories, key=self._waits_in_vain, reverse=True))
         except BaseException as error:
             self.failed = True
             self._end_what_began(error)
             if isinstance(error, ApiError):
                 raise HarnessError(f"the cluster does not let the run begin: {error}") from error
             raise
+
+    def _waits_in_vain(self, story: Story) -> bool:
+        """Whether one of its waits is known to run out: then it takes a whole deadline, and had better begin first."""
+        listed = [self.deviation(requirement) for requirement in story.moments.values()]
+        return any(one is not None and one.kind == "always" for one in listed)
 
     def _end_what_began(self, error: BaseException) -> None:
         """Stop what is up; nothing stays of a run asked for wrongly, or given up before there was a cluster."""
