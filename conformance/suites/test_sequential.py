@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.expectations import (
     admission_time,
+    admitted,
     counts,
     created,
     gated,
@@ -61,8 +62,8 @@ def test_a_restart_keeps_the_workload_of_a_waiting_group(told: Told) -> None:
 @claim("RES-02", of=implementation_restarts)
 def test_a_waiting_group_stays_gated_over_a_restart(told: Told) -> None:
     """A group that waits for quota is gated and not admitted before and after a restart of the implementation."""
-    told.group(0, of="waiting").always(gated, since=created, through="canary-ran")
-    told.group(0, of="waiting").always(not_admitted, since=created, through="canary-ran")
+    told.group(0, of="waiting").always(gated, since=created, until=admitted, through="canary-ran")
+    told.group(0, of="waiting").always(not_admitted, since=created, until=admitted, through="canary-ran")
 
 
 @story(moments={"running": "NS-01", "labelled": "NS-03"}, phase=WITHOUT_QUEUE_NAME)
@@ -78,7 +79,7 @@ def queue_name_comes_later(tenant: Tenant) -> None:
 
 @claim("NS-01", of=queue_name_comes_later)
 def test_only_groups_have_workloads(told: Told) -> None:
-    """With `manageJobsWithoutQueueName` a set with a queue has one Workload per group, and pods and StatefulSets none."""
+    """With `manageJobsWithoutQueueName` a set with a queue has a Workload per group, and pods and StatefulSets none."""
     told.set("lws").always(one_workload_per_group, since="running", through="labelled")
     told.set("lws").always(workloads_of_sets_alone, since=START, through="labelled")
 
@@ -86,5 +87,5 @@ def test_only_groups_have_workloads(told: Told) -> None:
 @claim("NS-02", of=queue_name_comes_later)
 def test_a_set_without_queue_waits(told: Told) -> None:
     """With `manageJobsWithoutQueueName` a group without queue label is gated and its Workload is not admitted."""
-    told.group(0, of="unlabelled").always(gated, since=created, through="canary-ran")
-    told.group(0, of="unlabelled").always(not_admitted, since=created, through="canary-ran")
+    told.group(0, of="unlabelled").always(gated, since=created, until=admitted, through="canary-ran")
+    told.group(0, of="unlabelled").always(not_admitted, since=created, until=admitted, through="canary-ran")
