@@ -3,6 +3,11 @@
 The same expectation is waited for by a story (`eventually(ready, …)`) and judged by a claim (`always(gated, …)`).
 """
 
+from conformance.expectations.flavors import (
+    in_flavor,
+    selects_rack,
+    templates_select_nothing,
+)
 from conformance.expectations.groups import (
     absent,
     admission_time,
@@ -40,6 +45,14 @@ from conformance.expectations.model import (
     expectation,
     parametrized,
     value,
+)
+from conformance.expectations.preemption import (
+    all_pods_exist,
+    at_most_evicted,
+    evicted,
+    has_priority,
+    not_evicted,
+    preempted,
 )
 from conformance.expectations.queues import (
     counts,
@@ -88,8 +101,10 @@ __all__ = [
     "admission_time",
     "admitted",
     "admitted_groups",
+    "all_pods_exist",
     "assigned_as",
     "at_most_admitted",
+    "at_most_evicted",
     "at_most_one_holds",
     "atomic",
     "available",
@@ -100,6 +115,7 @@ __all__ = [
     "complete",
     "counts",
     "created",
+    "evicted",
     "exists_with_no_groups",
     "expectation",
     "gated",
@@ -107,7 +123,9 @@ __all__ = [
     "gone",
     "groups_in_different_racks",
     "has_podsets",
+    "has_priority",
     "has_workers",
+    "in_flavor",
     "in_rack",
     "in_slices",
     "kueue_gated",
@@ -118,6 +136,7 @@ __all__ = [
     "no_workload",
     "no_workloads",
     "not_admitted",
+    "not_evicted",
     "one_runs",
     "one_workload_per_group",
     "parametrized",
@@ -126,6 +145,7 @@ __all__ = [
     "pod_revisions",
     "pod_uids",
     "pods_pending_on_gates",
+    "preempted",
     "queued_in",
     "ready",
     "ready_groups",
@@ -133,7 +153,9 @@ __all__ = [
     "reserved",
     "running",
     "scaled_to",
+    "selects_rack",
     "templates",
+    "templates_select_nothing",
     "templates_without_kueue_keys",
     "tried",
     "uids_on",

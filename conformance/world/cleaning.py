@@ -24,7 +24,7 @@ from conformance.trace.history import View
 if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
 
-IN_ORDER = (("LocalQueue", "ClusterQueue"), ("ResourceFlavor",), ("Topology", "Node"))
+IN_ORDER = (("LocalQueue", "ClusterQueue", "Cohort"), ("ResourceFlavor",), ("Topology", "Node"))
 """What is ended together, and what only after that.
 
 A Topology whose flavor goes at the same time may keep its finalizer for ever: Kueue 0.19.2 looks for flavors that use
@@ -59,6 +59,10 @@ def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
             raise HarnessError(f"{error}; still there: {', '.join(left)}") from error
         tenant.finding("cleanup", f"{error}; freed of finalizers by the suite: {', '.join(left)}", "clean-up")
         _release(tenant)
+    finally:
+        if tenant.has_priority_classes:
+            selector = f"{TENANT_LABEL}={tenant.name}"
+            tenant.ground.kube.delete_all("WorkloadPriorityClass", labelSelector=selector)
     if not keep_namespace:
         delete_namespace(tenant.ground.kube, tenant.name)
 
@@ -115,6 +119,7 @@ def _release(tenant: Tenant) -> None:
         "Pod",
         "LocalQueue",
         "ClusterQueue",
+        "Cohort",
         "ResourceFlavor",
         "Topology",
         "Node",
