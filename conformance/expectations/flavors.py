@@ -17,7 +17,7 @@ def in_flavor(name: str) -> Callable[[Group], Iterable[Observation]]:
     def check(group: Group) -> Iterator[Observation]:
         admission = ((group.workload or {}).get("status") or {}).get("admission") or {}
         for podset in admission.get("podSetAssignments") or ():
-            field = f"status.admission.podSetAssignments[{podset['name']}].flavors"
+            field = "status.admission.podSetAssignments[].flavors"
             yield seen(group.title, field, [name], sorted(set((podset.get("flavors") or {}).values())))
 
     return check

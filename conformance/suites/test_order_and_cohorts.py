@@ -9,7 +9,6 @@ from conformance.expectations import (
     created,
     evicted,
     gated,
-    gated_until_admitted,
     has_priority,
     in_flavor,
     no_quota_reserved,
@@ -115,7 +114,6 @@ def test_waiting_groups_of_a_cohort_stay_gated(told: Told) -> None:
     for name in ("left", "right"):
         for waiting in told.groups_that(not_admitted, of=name, at=f"{name}-canary-ran"):
             waiting.always(gated, since=created, until=f"{name}-canary-ran")
-            waiting.always(gated_until_admitted, since=created, until="right-canary-ran")
 
 
 @story(moments={"own-runs": "COH-06"})

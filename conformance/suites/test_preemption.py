@@ -10,7 +10,6 @@ from conformance.expectations import (
     created,
     evicted,
     gated,
-    gated_until_admitted,
     has_priority,
     no_quota_reserved,
     not_evicted,
@@ -65,7 +64,7 @@ def test_pods_of_the_victim_come_back_gated(told: Told) -> None:
     for victim in told.groups_that(evicted, of="low", at="victim-waits"):
         victim.at("victim-waits", preempted)
         victim.renews(pod_uids, since="low-runs", at="victim-waits")
-        victim.always(gated_until_admitted, since=evicted, until="back")
+        victim.always(gated, since="victim-waits", until=admitted)
 
 
 @claim("PRE-02", of=higher_priority_comes_and_goes)
@@ -157,7 +156,7 @@ def older_group_of_equal_priority(tenant: Tenant) -> None:
 def test_newer_group_gives_way(told: Told) -> None:
     """A group of equal priority is preempted by one that waits longer, and its new pods stay gated."""
     told.group(0, of="newer").at("older-runs", preempted)
-    told.group(0, of="newer").always(gated_until_admitted, since=evicted, until="newer-back")
+    told.group(0, of="newer").always(gated, since="older-runs", until=admitted, through="canary-ran")
 
 
 @claim("PRE-12", of=older_group_of_equal_priority)
@@ -204,7 +203,7 @@ def preempting_while_borrowing(tenant: Tenant) -> None:
 def test_group_up_to_the_threshold_gives_way_to_a_borrower(told: Told) -> None:
     """A queue that borrows preempts a group of lower priority that does not exceed the threshold."""
     told.group(0, of="cheap").at("first-runs", preempted)
-    told.group(0, of="cheap").always(gated_until_admitted, since=evicted)
+    told.group(0, of="cheap").always(gated, since="first-runs", through="canary-ran")
 
 
 @claim("PRE-13", of=preempting_while_borrowing)
