@@ -106,6 +106,7 @@ ALLOWED = {
     "conformance.suites.vectors",
     "conformance.world.builders",
     "conformance.world.requests",
+    "conformance.world.rules",
     "conformance.world.story",
     "conformance.world.tenant",
 }

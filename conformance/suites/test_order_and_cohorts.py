@@ -87,9 +87,9 @@ def tree_of_cohorts(tenant: Tenant) -> None:
     left.eventually(ready_groups(2), moment="left-runs")
     right = tenant.create(leader_worker_set("right", replicas=3, queue="right"))
     right.eventually(ready_groups(2), moment="right-runs")
-    for lws in (left, right):
-        three = tuple(lws.group(index) for index in range(3))
-        tenant.canary(after=three, queue=lws.spec.name).reached(ready, moment=f"{lws.spec.name}-canary-ran")
+    left_groups, right_groups = (tuple(lws.group(index) for index in range(3)) for lws in (left, right))
+    tenant.canary(after=left_groups, queue="left").reached(ready, moment="left-canary-ran")
+    tenant.canary(after=right_groups, queue="right").reached(ready, moment="right-canary-ran")
     left.delete()
     right.eventually(running, moment="room")
 
@@ -111,9 +111,10 @@ def test_cohort_lends_up_to_its_limit(told: Told) -> None:
 @claim("COH-05", of=tree_of_cohorts)
 def test_waiting_groups_of_a_cohort_stay_gated(told: Told) -> None:
     """The pods of a group that its cohort leaves no quota stay gated until there is some."""
-    for name in ("left", "right"):
-        for waiting in told.groups_that(not_admitted, of=name, at=f"{name}-canary-ran"):
-            waiting.always(gated, since=created, until=f"{name}-canary-ran")
+    for waiting in told.groups_that(not_admitted, of="left", at="left-canary-ran"):
+        waiting.always(gated, since=created, until="left-canary-ran")
+    for waiting in told.groups_that(not_admitted, of="right", at="right-canary-ran"):
+        waiting.always(gated, since=created, until="right-canary-ran")
 
 
 @story(moments={"own-runs": "COH-06"})
@@ -190,7 +191,7 @@ def test_templates_stay_without_the_flavor(told: Told) -> None:
         told.set(name).always(templates_select_nothing, since=START)
 
 
-@claim("FLV-10", of=full_flavor_and_a_free_one)
+@claim("FLV-11", of=full_flavor_and_a_free_one)
 def test_first_flavor_that_fits_is_taken(told: Told) -> None:
     """Of two flavors in which a group fits it takes the one that its queue lists first."""
     told.group(0, of="low").always(in_flavor(f"{told.history.tenant}-r1"), since=admitted)
