@@ -78,8 +78,8 @@ PROMISED: dict[tuple[str, str], Rejected] = {
     (THREE, "urgent-runs"): running("urgent-runs", "urgent"),
     (THREE, "older-runs"): running("older-runs", "older"),
     (THREE, "newer-runs"): running("newer-runs", "newer"),
-    (TREE, "left-runs"): [(unready_replica(the("LeaderWorkerSet", "left"), at("left-runs")), "ready_groups")],
-    (TREE, "right-runs"): [(unready_replica(the("LeaderWorkerSet", "right"), at("right-runs")), "ready_groups")],
+    (TREE, "left-runs"): [(unready_replica(the("LeaderWorkerSet", "left"), at("left-runs")), "at_least_ready")],
+    (TREE, "right-runs"): [(unready_replica(the("LeaderWorkerSet", "right"), at("right-runs")), "at_least_ready")],
     (TREE, "room"): running("room", "right"),
     ("own_quota_or_borrowed", "own-runs"): running("own-runs", "own"),
     (FLAVORS, "low-runs"): running("low-runs", "low"),
@@ -89,7 +89,18 @@ PROMISED: dict[tuple[str, str], Rejected] = {
 IN_FIRST, IN_SECOND = In(FLAVORS, "low-runs"), In(FLAVORS, "high-runs")
 TENANT = IN_FIRST.view().tenant
 
+LEFT_RUNS = In(TREE, "left-runs")
+
 CASES: dict[str, list[Case]] = {
+    "cohorts": [
+        Case(
+            expectations.at_least_ready(2),
+            OfSet("left"),
+            [LEFT_RUNS],
+            [nothing(LEFT_RUNS), but(LEFT_RUNS, unready_replica, the("LeaderWorkerSet", "left"))],
+        ),
+        Case(expectations.at_least_ready(1), OfSet("left"), [LEFT_RUNS], [nothing(LEFT_RUNS)]),
+    ],
     "flavors": [
         Case(
             expectations.in_flavor(f"{TENANT}-r2"),
@@ -122,5 +133,5 @@ CASES: dict[str, list[Case]] = {
                 ),
             ],
         ),
-    ]
+    ],
 }

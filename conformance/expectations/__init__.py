@@ -62,6 +62,7 @@ from conformance.expectations.queues import (
 )
 from conformance.expectations.sets import (
     admitted_groups,
+    at_least_ready,
     at_most_admitted,
     at_most_one_holds,
     available,
@@ -103,6 +104,7 @@ __all__ = [
     "admitted_groups",
     "all_pods_exist",
     "assigned_as",
+    "at_least_ready",
     "at_most_admitted",
     "at_most_evicted",
     "at_most_one_holds",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.expectations import (
     admitted,
     admitted_groups,
+    at_least_ready,
     at_most_admitted,
     created,
     evicted,
@@ -15,7 +16,6 @@ from conformance.expectations import (
     not_admitted,
     pod_uids,
     ready,
-    ready_groups,
     running,
     selects_rack,
     templates_select_nothing,
@@ -84,9 +84,9 @@ def tree_of_cohorts(tenant: Tenant) -> None:
     tenant.add_cohort("left", parent="org", borrowing_limit=groups(1))
     tenant.add_cohort("right", parent="org")
     left = tenant.create(leader_worker_set("left", replicas=3, queue="left"))
-    left.eventually(ready_groups(2), moment="left-runs")
+    left.eventually(at_least_ready(2), moment="left-runs")
     right = tenant.create(leader_worker_set("right", replicas=3, queue="right"))
-    right.eventually(ready_groups(2), moment="right-runs")
+    right.eventually(at_least_ready(2), moment="right-runs")
     left_groups, right_groups = (tuple(lws.group(index) for index in range(3)) for lws in (left, right))
     tenant.canary(after=left_groups, queue="left").reached(ready, moment="left-canary-ran")
     tenant.canary(after=right_groups, queue="right").reached(ready, moment="right-canary-ran")
