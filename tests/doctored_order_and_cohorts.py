@@ -7,7 +7,7 @@ from conformance.expectations import not_admitted
 from conformance.expectations.subjects import OfGroup, OfSet
 from doctored_preemption import Rejected, no_quota, running
 from doctoring import replace_uid, reserve, unadmit, unready_replica
-from doctoring_pods import bind, ungate, unready
+from doctoring_pods import bind, ungate
 from doctoring_preemption import (
     evict,
     give_flavor,
@@ -30,8 +30,14 @@ THIRD_LEFT = the_one(TREE, "left", not_admitted, "left-canary-ran")
 THIRD_RIGHT = the_one(TREE, "right", not_admitted, "right-canary-ran")
 
 REJECTED: dict[str, Rejected] = {
-    "test_higher_priority_is_admitted_first": no_quota(OLDER, at("canary-ran")),
-    "test_longer_waiting_is_admitted_first": no_quota(NEWER, at("urgent-runs")),
+    "test_higher_priority_is_admitted_first": [
+        *no_quota(OLDER, at("canary-ran")),
+        (unadmit(workload(URGENT), at("next-admitted")), "admitted"),
+    ],
+    "test_longer_waiting_is_admitted_first": [
+        *no_quota(NEWER, at("next-admitted")),
+        (unadmit(workload(OLDER), at("last-but-one-admitted")), "admitted"),
+    ],
     "test_waiting_workload_has_the_priority_of_the_class": [
         (reprioritize(workload(URGENT), at("canary-ran")), "has_priority"),
         (refer_elsewhere(workload(URGENT), at("canary-ran")), "has_priority"),
@@ -52,9 +58,9 @@ REJECTED: dict[str, Rejected] = {
         *no_quota(BORROWING, at("owner-tried")),
         (ungate(worker(BORROWING), at("own-runs")), "gated"),
     ],
-    "test_nothing_is_lent_that_is_in_use": [
+    "test_nothing_is_given_that_is_lent": [
         *no_quota(OWN, at("owner-tried")),
-        (unready(worker(BORROWING), at("borrowing-runs")), "ready"),
+        (evict(workload(group("first")), at("owner-tried")), "never evicted"),
     ],
     "test_flavor_that_fits_comes_before_preemption": [
         (give_flavor(workload(HIGH), at("high-runs"), "r1"), "in_flavor"),
@@ -72,12 +78,9 @@ REJECTED: dict[str, Rejected] = {
     "test_first_flavor_that_fits_is_taken": [(give_flavor(workload(LOW), at("low-runs"), "r2"), "in_flavor")],
 }
 
-THREE, FLAVORS = "one_place_and_three_who_wait", "full_flavor_and_a_free_one"
+FLAVORS = "full_flavor_and_a_free_one"
 
 PROMISED: dict[tuple[str, str], Rejected] = {
-    (THREE, "urgent-runs"): running("urgent-runs", "urgent"),
-    (THREE, "older-runs"): running("older-runs", "older"),
-    (THREE, "newer-runs"): running("newer-runs", "newer"),
     (TREE, "left-runs"): [(unready_replica(the("LeaderWorkerSet", "left"), at("left-runs")), "at_least_ready")],
     (TREE, "right-runs"): [(unready_replica(the("LeaderWorkerSet", "right"), at("right-runs")), "at_least_ready")],
     (TREE, "room"): running("room", "right"),
