@@ -158,6 +158,9 @@ class ReplayedTenant(Tenant):
     def wait_for(self, what: str, test: Any, deadline: str = "wait") -> None:
         """The harness's own waits are none of the story's."""
 
+    def next_second(self, count: int = 1) -> None:
+        """The recorded times are as far apart as they have to be."""
+
     def _position_of(self, moment: str) -> int:
         history = self._recording.history
         if moment not in history.moments:

@@ -1,7 +1,8 @@
 """The tables of what claims and waits reject, one module `doctored_*.py` for each part of the suite.
 
-A module may have `REJECTED` (by claim), `PROMISED` (by story and moment) and `MENDED` (by claim); see `test_claims` and
-`test_waits`, which have those of the older parts themselves.
+A module may have `REJECTED` (by claim), `PROMISED` (by story and moment), `MENDED` (by claim) and `CASES` (lists of
+states for expectations, by their theme); see `test_claims`, `test_waits` and `test_expectations`, which have those of
+the older parts themselves.
 """
 
 from __future__ import annotations

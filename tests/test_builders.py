@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from conformance.world import builders
 from conformance.world.builders import SetSpec, leader_worker_set, sample
-from conformance.world.requests import Requests
+from conformance.world.requests import Requests, canary_room, groups
+from conformance.world.rules import PLAIN, QueueRules, limits
 
 TENANT, LABELS = "k3f9-story", {"conformance.kueue-lws.dev/run": "k3f9"}
 LEADER, WORKER = Requests(cpu=100), Requests(cpu=200, gpu=1)
@@ -405,3 +406,51 @@ def test_a_priority_class_is_of_the_run() -> None:
     made = builders.priority_class("k3f9-canary", -100, LABELS)
     assert (made["kind"], made["value"]) == ("WorkloadPriorityClass", -100)
     assert made["metadata"] == {"name": "k3f9-canary", "labels": LABELS}
+
+
+def test_a_cluster_queue_has_the_rules_that_are_stated() -> None:
+    """Rules state a ClusterQueue's preemption policies and strategy; those of nobody in particular state none."""
+    rules = QueueRules(within="LowerPriority", reclaim="Any", borrow_up_to=10, strategy="StrictFIFO")
+    ruled, plain = (
+        builders.cluster_queue("queue", TENANT, LABELS, Requests(cpu=510), ("cpu",), rules=given)["spec"]
+        for given in (rules, PLAIN)
+    )
+    assert ruled["queueingStrategy"] == "StrictFIFO"
+    assert ruled["preemption"] == {
+        "withinClusterQueue": "LowerPriority",
+        "reclaimWithinCohort": "Any",
+        "borrowWithinCohort": {"policy": "LowerPriority", "maxPriorityThreshold": 10},
+    }
+    assert plain["queueingStrategy"] == "BestEffortFIFO"
+    assert "preemption" not in plain
+
+
+def test_limits_are_stated_in_groups_or_not_at_all() -> None:
+    """A limit is the amount of so many groups, 0 included; one that is not stated is not written."""
+    stated = limits(groups(1) + canary_room, groups(0), Requests(cpu=500))
+    quota = builders.resource_group("flavor", Requests(cpu=100), ("cpu",), stated)["flavors"][0]["resources"][0]
+    assert quota == {"name": "cpu", "nominalQuota": "100m", "borrowingLimit": "510m", "lendingLimit": "0"}
+
+
+def test_a_queue_of_several_flavors_has_the_quota_in_each() -> None:
+    """Several flavors are written in their order, each with the same quota."""
+    group = builders.resource_group(("one", "two"), Requests(cpu=100), ("cpu",))
+    assert [flavor["name"] for flavor in group["flavors"]] == ["one", "two"]
+    assert group["flavors"][0]["resources"] == group["flavors"][1]["resources"]
+
+
+def test_a_flavor_of_a_rack_leads_to_its_hosts_alone() -> None:
+    """One of several flavors is named after its rack and selects the hosts of the tenant that are in it."""
+    made = builders.flavor(TENANT, LABELS, None, "r1")
+    assert made["metadata"]["name"] == f"{TENANT}-r1"
+    assert made["spec"]["nodeLabels"] == {
+        "conformance.kueue-lws.dev/tenant": TENANT,
+        "cloud.provider.com/topology-rack": "r1",
+    }
+
+
+def test_a_cohort_has_a_parent_and_quota_only_if_stated() -> None:
+    """A Cohort without a parent is a root, and has no quota of its own unless there is one."""
+    quota = builders.resource_group("flavor", Requests(cpu=100), ("cpu",))
+    assert builders.cohort("root", LABELS, None, None)["spec"] == {}
+    assert builders.cohort("team", LABELS, "root", quota)["spec"] == {"parentName": "root", "resourceGroups": [quota]}

@@ -56,6 +56,7 @@ from doctoring_pods import (
 from editing import at, group, leader, running, the, waiting, worker, workload
 from recording import history_of
 from states import Case, In, Pair, but, left, nothing
+from tables import merged
 
 MACHINERY = {"Expectation", "Observation", "Value", "expectation", "parametrized", "value"}
 """What the package exports and is no expectation."""
@@ -367,7 +368,7 @@ TOPOLOGY += [
     ),
 ]
 
-CASES = GROUPS + SETS + QUEUES + TOPOLOGY
+CASES = GROUPS + SETS + QUEUES + TOPOLOGY + [case for cases in merged("CASES").values() for case in cases]
 
 VALUES = [
     Pair(expectations.pod_uids, OF_LWS, (WAITS, RUNS), (RUNS, but(RUNS, replace_uid, worker(LWS)))),

@@ -116,6 +116,7 @@ ALLOWED = {
     "conformance.world.builders",
     "conformance.world.phases",
     "conformance.world.requests",
+    "conformance.world.rules",
     "conformance.world.story",
     "conformance.world.tenant",
 }

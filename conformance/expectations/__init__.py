@@ -3,6 +3,11 @@
 The same expectation is waited for by a story (`eventually(ready, …)`) and judged by a claim (`always(gated, …)`).
 """
 
+from conformance.expectations.flavors import (
+    in_flavor,
+    selects_rack,
+    templates_select_nothing,
+)
 from conformance.expectations.groups import (
     absent,
     admission_time,
@@ -42,6 +47,14 @@ from conformance.expectations.model import (
     value,
 )
 from conformance.expectations.owners import workloads_of_sets_alone
+from conformance.expectations.preemption import (
+    all_pods_exist,
+    at_most_evicted,
+    evicted,
+    has_priority,
+    not_evicted,
+    preempted,
+)
 from conformance.expectations.queues import (
     counts,
     released,
@@ -50,6 +63,7 @@ from conformance.expectations.queues import (
 )
 from conformance.expectations.sets import (
     admitted_groups,
+    at_least_ready,
     at_most_admitted,
     at_most_one_holds,
     available,
@@ -89,8 +103,11 @@ __all__ = [
     "admission_time",
     "admitted",
     "admitted_groups",
+    "all_pods_exist",
     "assigned_as",
+    "at_least_ready",
     "at_most_admitted",
+    "at_most_evicted",
     "at_most_one_holds",
     "atomic",
     "available",
@@ -101,6 +118,7 @@ __all__ = [
     "complete",
     "counts",
     "created",
+    "evicted",
     "exists_with_no_groups",
     "expectation",
     "gated",
@@ -108,7 +126,9 @@ __all__ = [
     "gone",
     "groups_in_different_racks",
     "has_podsets",
+    "has_priority",
     "has_workers",
+    "in_flavor",
     "in_rack",
     "in_slices",
     "kueue_gated",
@@ -119,6 +139,7 @@ __all__ = [
     "no_workload",
     "no_workloads",
     "not_admitted",
+    "not_evicted",
     "one_runs",
     "one_workload_per_group",
     "parametrized",
@@ -127,6 +148,7 @@ __all__ = [
     "pod_revisions",
     "pod_uids",
     "pods_pending_on_gates",
+    "preempted",
     "queued_in",
     "ready",
     "ready_groups",
@@ -134,7 +156,9 @@ __all__ = [
     "reserved",
     "running",
     "scaled_to",
+    "selects_rack",
     "templates",
+    "templates_select_nothing",
     "templates_without_kueue_keys",
     "tried",
     "uids_on",

@@ -89,6 +89,19 @@ class Told:
         """A group of the story's LeaderWorkerSet `of` (its first one, if not named)."""
         return About(self, OfGroup(of or self._first_set(), index))
 
+    def groups_that(self, expectation: Expectation[Any], *, of: str, at: str) -> list[About[Any]]:
+        """The groups of a set of which the expectation holds at a moment: who they are was not for the story to say.
+
+        Raises Inconclusive if there is none.
+        """
+        view = self.history.at(self.position(at))
+        lws = view.get("LeaderWorkerSet", of)
+        replicas = range(int(lws["spec"].get("replicas", 1)) if lws is not None else 0)
+        found = [OfGroup(of, index) for index in replicas if expectation.holds(OfGroup(of, index), view)]
+        if not found:
+            raise Inconclusive(f"no group of {of} was {expectation.name} at {at}", self.cause())
+        return [About(self, subject) for subject in found]
+
     def set(self, name: str | None = None) -> About[Any]:
         """A LeaderWorkerSet of the story (its first one, if not named)."""
         return About(self, OfSet(name or self._first_set()))

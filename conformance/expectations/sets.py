@@ -46,6 +46,18 @@ def ready_groups(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
 
 
 @parametrized
+def at_least_ready(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
+    """At least this many replicas of the set are ready: what is admitted beyond that is for a claim to say."""
+
+    def check(whole: WholeSet) -> Iterator[Observation]:
+        if whole.lws is not None:
+            found = int(str(_status(whole, "readyReplicas")))
+            yield seen(whole.lws, "status.readyReplicas", f"≥ {count}", found, found >= count)
+
+    return check
+
+
+@parametrized
 def scaled_to(count: int) -> Callable[[WholeSet], Iterable[Observation]]:
     """The set's leader StatefulSet has been scaled to this many groups, and no other group has one of workers.
 

@@ -25,9 +25,11 @@ from conformance.names import (
 )
 from conformance.trace.records import Object
 from conformance.world.requests import Requests
+from conformance.world.rules import NO_LIMITS, PLAIN, Limits, QueueRules
 
 IMAGE = "registry.k8s.io/pause:3.10"
 """Never pulled on fake nodes; a real image, so that the same objects run on real kubelets."""
+NOTHING = Requests()
 LEADER = Requests(cpu=100)
 WORKER = Requests(cpu=200)
 """What the pods of the page's first sample ask for, and those of a set of which the story says nothing else."""
@@ -163,15 +165,18 @@ def sample(file: str, group: Requests) -> SetSpec:
     return SetSpec(manifest_files.read(file)[0], group)
 
 
-def flavor(tenant: str, labels: dict[str, str], topology: str | None) -> Object:
-    """The tenant's ResourceFlavor: leads to its nodes alone, and tolerates their taint."""
+def flavor(tenant: str, labels: dict[str, str], topology: str | None, rack: str | None = None) -> Object:
+    """The tenant's ResourceFlavor: leads to its nodes alone, and tolerates their taint.
+
+    With a `rack` it is one of several, and leads to the hosts of that rack.
+    """
     spec: dict[str, Any] = {
-        "nodeLabels": {TENANT_LABEL: tenant},
+        "nodeLabels": {TENANT_LABEL: tenant} | ({RACK: rack} if rack else {}),
         "tolerations": [{"key": TENANT_LABEL, "operator": "Equal", "value": tenant, "effect": "NoSchedule"}],
     }
     if topology:
         spec["topologyName"] = topology
-    return _kueue("ResourceFlavor", tenant, labels, spec)
+    return _kueue("ResourceFlavor", f"{tenant}-{rack}" if rack else tenant, labels, spec)
 
 
 def topology(tenant: str, labels: dict[str, str]) -> Object:
@@ -192,23 +197,46 @@ def cluster_queue(
     nominal: Requests,
     covers: tuple[str, ...],
     cohort: str | None = None,
+    *,
+    rules: QueueRules = PLAIN,
+    group: Requests = NOTHING,
+    flavors: tuple[str, ...] = (),
 ) -> Object:
-    """A ClusterQueue of the tenant's flavor, for its namespace alone, without preemption."""
+    """A ClusterQueue of the tenant's flavors, for its namespace alone, without preemption unless the rules allow it.
+
+    `group` is what one group asks for, in which the rules may state limits.
+    """
     spec: dict[str, Any] = {
         "namespaceSelector": {"matchLabels": {TENANT_LABEL: tenant}},
-        "queueingStrategy": "BestEffortFIFO",
-        "resourceGroups": [resource_group(tenant, nominal, covers)],
+        "queueingStrategy": rules.strategy,
+        "resourceGroups": [resource_group(flavors or (tenant,), nominal, covers, rules.limits(group))],
     }
     if cohort is not None:
         spec["cohortName"] = cohort
+    if (policies := rules.preemption()) is not None:
+        spec["preemption"] = policies
     return _kueue("ClusterQueue", name, labels, spec)
 
 
-def resource_group(flavor_name: str, nominal: Requests, covers: tuple[str, ...]) -> Object:
-    """The part of a ClusterQueue that holds its quota: one flavor, the resources it covers."""
-    amounts = nominal.quantities()
-    quotas = [{"name": resource, "nominalQuota": amounts.get(resource, "0")} for resource in covers]
-    return {"coveredResources": list(covers), "flavors": [{"name": flavor_name, "resources": quotas}]}
+def resource_group(
+    flavors: str | tuple[str, ...], nominal: Requests, covers: tuple[str, ...], limits: Limits = NO_LIMITS
+) -> Object:
+    """The part of a ClusterQueue or Cohort that holds its quota: its flavors, each with the same amounts."""
+    stated = {"nominalQuota": nominal, "borrowingLimit": limits.borrowing, "lendingLimit": limits.lending}
+    amounts = {key: amount.quantities() for key, amount in stated.items() if amount is not None}
+    quotas = [
+        {"name": resource} | {key: amount.get(resource, "0") for key, amount in amounts.items()} for resource in covers
+    ]
+    names = (flavors,) if isinstance(flavors, str) else flavors
+    return {"coveredResources": list(covers), "flavors": [{"name": name, "resources": quotas} for name in names]}
+
+
+def cohort(name: str, labels: dict[str, str], parent: str | None, quota: Object | None) -> Object:
+    """A Cohort, a root without a `parent`; `quota` is its resource group, if it has one."""
+    spec: dict[str, Any] = {"parentName": parent} if parent is not None else {}
+    if quota is not None:
+        spec["resourceGroups"] = [quota]
+    return _kueue("Cohort", name, labels, spec)
 
 
 def local_queue(name: str, tenant: str, queue: str, labels: dict[str, str]) -> Object:
@@ -218,14 +246,19 @@ def local_queue(name: str, tenant: str, queue: str, labels: dict[str, str]) -> O
     return made
 
 
-def priority_class(name: str, value: int, labels: dict[str, str]) -> Object:
+def priority_class(
+    name: str,
+    value: int,
+    labels: dict[str, str],
+    description: str = "of the conformance suite's canaries: lower than everything else",
+) -> Object:
     """A WorkloadPriorityClass."""
     return {
         "apiVersion": f"{KUEUE}/v1beta2",
         "kind": "WorkloadPriorityClass",
         "metadata": {"name": name, "labels": labels},
         "value": value,
-        "description": "of the conformance suite's canaries: lower than everything else",
+        "description": description,
     }
 
 

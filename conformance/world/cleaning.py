@@ -25,7 +25,7 @@ from conformance.world.blame import no_kubelet
 if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
 
-IN_ORDER = (("LocalQueue", "ClusterQueue"), ("ResourceFlavor",), ("Topology", "Node"))
+IN_ORDER = (("LocalQueue", "ClusterQueue", "Cohort"), ("ResourceFlavor",), ("Topology", "Node"))
 """What is ended together, and what only after that.
 
 A Topology whose flavor goes at the same time may keep its finalizer for ever: Kueue 0.19.2 looks for flavors that use
@@ -63,6 +63,10 @@ def clean(tenant: Tenant, *, keep_namespace: bool, owned: bool) -> None:
         _release(tenant)
         if ours is not None:
             raise HarnessError(f"{error}: {ours}") from error
+    finally:
+        if tenant.has_priority_classes:
+            selector = f"{TENANT_LABEL}={tenant.name}"
+            tenant.ground.kube.delete_all("WorkloadPriorityClass", labelSelector=selector)
     if not keep_namespace:
         delete_namespace(tenant.ground.kube, tenant.name)
 
@@ -123,6 +127,7 @@ def _release(tenant: Tenant) -> None:
         "Pod",
         "LocalQueue",
         "ClusterQueue",
+        "Cohort",
         "ResourceFlavor",
         "Topology",
         "Node",

@@ -38,6 +38,7 @@ from conformance.world.hosts import Hosts
 from conformance.world.implementation import ImplementationHandle
 from conformance.world.racks import CANARY_HOST, Host, racks
 from conformance.world.requests import CANARY, Quota, Requests, groups
+from conformance.world.rules import PLAIN, QueueRules, limits
 from conformance.world.story import Story
 from conformance.world.storylog import StoryLog
 
@@ -78,6 +79,8 @@ class Tenant:
         self._group = Requests()
         self._covers: tuple[str, ...] = ()
         self._topology = False
+        self._flavors: tuple[str, ...] = (name,)
+        self._rules: dict[str, QueueRules] = {}
         self.hosts = Hosts(self)
         self.implementation = ImplementationHandle(self)
         self._canaries = 0
@@ -86,6 +89,8 @@ class Tenant:
         self._written: dict[str, int] = {}
         """UID to revision of what the story wrote last: a wait looks only at states in which that has been seen."""
         self.opened = False
+        self.has_priority_classes = False
+        """Whether WorkloadPriorityClasses of the tenant's own must go at its end: that kind is not recorded."""
 
     # Setting up
 
@@ -98,12 +103,15 @@ class Tenant:
         topology: bool = False,
         covers: tuple[str, ...] | None = None,
         cohort: bool = False,
+        rules: QueueRules | Mapping[str, QueueRules] = PLAIN,
+        flavors: tuple[str, ...] = (),
     ) -> None:
-        """Make the namespace, flavor, queues and racks.
+        """Make the namespace, flavors, queues and racks.
 
         `quota` is that of the one LocalQueue `user-queue`, or one per LocalQueue name (each with a ClusterQueue of its
         own, in one `cohort` or in none). `covers` names the resources with quota; by default cpu, and GPUs if the group
-        or the quota has some.
+        or the quota has some. `rules` are those of all queues, or one per LocalQueue name. `flavors` are racks of the
+        layout: each is then a flavor of its own with the whole quota, in this order.
         """
         by_queue = quota if isinstance(quota, Mapping) else {"user-queue": quota}
         self._group, self._topology = group, topology
@@ -113,16 +121,49 @@ class Tenant:
         self._create_service_account()
         if topology:
             self.add(builders.topology(self.name, self.labels))
-        self.add(builders.flavor(self.name, self.labels, self.name if topology else None))
+        self._flavors = tuple(f"{self.name}-{rack}" for rack in flavors) or (self.name,)
+        for rack in flavors or (None,):
+            self.add(builders.flavor(self.name, self.labels, self.name if topology else None, rack))
         self.opened = True
         for suffix, (local, amount) in zip(("", "-b", "-c", "-d"), by_queue.items(), strict=False):
             queue = self.name + suffix
             self._queues[local] = queue
+            self._rules[local] = given = rules.get(local, PLAIN) if isinstance(rules, Mapping) else rules
             nominal = amount.for_group(group)
-            of = self.name if cohort else None
-            self.add(builders.cluster_queue(queue, self.name, self.labels, nominal, self._covers, of))
+            of = self._cohort(given.cohort) or (self.name if cohort else None)
+            options: dict[str, Any] = {"rules": given, "group": group, "flavors": self._flavors}
+            self.add(builders.cluster_queue(queue, self.name, self.labels, nominal, self._covers, of, **options))
             self.add(builders.local_queue(local, self.name, queue, self.labels))
         self.add_hosts(layout, canary_host=topology)
+
+    def _cohort(self, short: str | None) -> str | None:
+        return f"{self.name}-{short}" if short is not None else None
+
+    def add_cohort(
+        self,
+        name: str,
+        *,
+        parent: str | None = None,
+        quota: Quota | None = None,
+        borrowing_limit: Quota | None = None,
+        lending_limit: Quota | None = None,
+    ) -> None:
+        """Add a Cohort below another one, or a root; with a `quota` of its own (which may be 0) or with limits."""
+        own = None
+        if quota or borrowing_limit or lending_limit:
+            nominal = (quota or Quota()).for_group(self._group)
+            stated = limits(borrowing_limit, lending_limit, self._group)
+            own = builders.resource_group(self._flavors, nominal, self._covers, stated)
+        made = builders.cohort(f"{self.name}-{name}", self.labels, self._cohort(parent), own)
+        self.add(made)
+
+    def priority_classes(self, *values: int) -> tuple[str, ...]:
+        """Make WorkloadPriorityClasses of the tenant's own with these values; their names, in the same order."""
+        self.has_priority_classes = True
+        names = tuple(f"{self.name}-{value}" for value in values)
+        for name, value in zip(names, values, strict=True):
+            self.add(builders.priority_class(name, value, self.labels, "of one story of the conformance suite"))
+        return names
 
     def _create_service_account(self) -> None:
         """Pods cannot be created before the namespace's default ServiceAccount exists, and the controller that makes it
@@ -179,7 +220,8 @@ class Tenant:
     def set_quota(self, quota: Quota, queue: str = "user-queue") -> None:
         """Change the nominal quota of the ClusterQueue behind a LocalQueue."""
         nominal = quota.for_group(self._group)
-        spec = {"resourceGroups": [builders.resource_group(self.name, nominal, self._covers)]}
+        stated = self._rules[queue].limits(self._group)
+        spec = {"resourceGroups": [builders.resource_group(self._flavors, nominal, self._covers, stated)]}
         self.patch("ClusterQueue", self._queues[queue], {"spec": spec}, namespaced=False)
 
     def cover(self, *resources: str) -> None:
