@@ -55,6 +55,8 @@ from doctoring_pods import (
 from editing import at, group, leader, running, the, waiting, worker, workload
 from recording import history_of
 from states import Case, In, Pair, but, left, nothing
+from states_updates import CASES as OF_UPDATES
+from states_updates import VALUES as VALUES_OF_UPDATES
 
 MACHINERY = {"Expectation", "Observation", "Value", "expectation", "parametrized", "value"}
 """What the package exports and is no expectation."""
@@ -360,7 +362,7 @@ TOPOLOGY += [
     ),
 ]
 
-CASES = GROUPS + SETS + QUEUES + TOPOLOGY
+CASES = GROUPS + SETS + QUEUES + TOPOLOGY + OF_UPDATES
 
 VALUES = [
     Pair(expectations.pod_uids, OF_LWS, (WAITS, RUNS), (RUNS, but(RUNS, replace_uid, worker(LWS)))),
@@ -373,6 +375,7 @@ VALUES = [
     Pair(expectations.templates, THE_SET, (TWO, BACK), (RUNS, but(RUNS, change_template, LWS_OBJECT))),
     Pair(expectations.workload_uids, THE_SET, (WAITS, RUNS), (TWO, BACK)),
     Pair(expectations.uids_on("h1"), OF_LWS, (BEFORE, AFTER), (BEFORE, but(BEFORE, replace_uid, leader(LWS)))),
+    *VALUES_OF_UPDATES,
 ]
 
 

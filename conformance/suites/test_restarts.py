@@ -142,6 +142,6 @@ def test_workers_come_after_the_leader_is_ready(told: Told) -> None:
 @claim("START-03", of=leader_ready_without_quota)
 def test_workers_of_a_ready_leader_need_no_new_admission(told: Told) -> None:
     """Under LeaderReady the workers become schedulable under the admission that their leader started with."""
-    told.group(0, of="lws").keeps(workload_uid, since=created)
+    told.group(0, of="lws").keeps(workload_uid, since="canary-ran")
     told.group(0, of="lws").keeps(admission_time, since=admitted)
     told.group(0, of="lws").at("running", ungated)
