@@ -5,7 +5,7 @@ from __future__ import annotations
 from conformance import expectations
 from conformance.expectations.subjects import OfGroup, OfSet
 from conformance.world.builders import NEW_IMAGE
-from doctoring import lose, replace_uid, want_replicas
+from doctoring import admit, lose, replace_uid, want_replicas
 from doctoring_pods import unready
 from doctoring_updates import (
     change_image,
@@ -30,7 +30,6 @@ LEADER_WAITS = In("leader_ready_without_quota", "canary-ran")
 LEADER_RUNS = In("leader_ready_without_quota", "running")
 ACTIVE, STOPPED = In("group_is_deactivated", "running"), In("group_is_deactivated", "stopped")
 CHECKED, HELD = In("hold_takes_a_reservation", "second-waits"), In("hold_takes_a_reservation", "held")
-PASSED = In("hold_takes_a_reservation", "running")
 
 LAST = last_worker(LWS)(WHOLE.view())
 """The pod that is then deleted."""
@@ -61,7 +60,7 @@ CASES = [
         [
             nothing(CHECKED),
             HELD,
-            PASSED,
+            but(CHECKED, admit, workload(SECOND)),
             but(CHECKED, unreserve, workload(SECOND)),
             but(CHECKED, judge_check, workload(SECOND), "Ready"),
         ],

@@ -36,9 +36,9 @@ def one_pod_restarts_its_group(tenant: Tenant) -> None:
     lws = tenant.create(leader_worker_set(replicas=2, restart="RecreateGroupOnPodRestart"), quota=groups(2))
     lws.reached(running, moment="running")
     tenant.queue().reached(usage(cpu="1"), reserved(cpu="1"), counts(pending=0, admitted=2), moment="counted")
-    group = lws.group(1).found
-    tenant.delete("Pod", group.workers[0]["metadata"]["name"])
-    lws.group(1).eventually(replaced(*group.pods), ready, moment="recreated")
+    pods = lws.group(1).found.pods
+    lws.group(1).delete_last_worker()
+    lws.group(1).eventually(replaced(*pods), ready, moment="recreated")
     lws.reached(running, moment="running-again")
 
 
@@ -77,8 +77,7 @@ def one_worker_is_replaced(tenant: Tenant) -> None:
     lws = tenant.create(leader_worker_set(restart="None"), quota=groups(1))
     lws.reached(running, moment="running")
     tenant.queue().reached(usage(cpu="500m"), reserved(cpu="500m"), moment="counted")
-    last = lws.group(0).found.last_worker
-    tenant.delete("Pod", last["metadata"]["name"])
+    last = lws.group(0).delete_last_worker()
     lws.group(0).eventually(replaced(last), ready, moment="replaced")
     lws.reached(running, moment="running-again")
 

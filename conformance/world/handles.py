@@ -55,6 +55,12 @@ class Handle(Generic[S]):
 class GroupHandle(Handle[Group]):
     """One group of a set."""
 
+    def delete_last_worker(self) -> Object:
+        """Delete the worker pod of the highest index; what it was."""
+        pod = self.found.last_worker
+        self.tenant.delete("Pod", pod["metadata"]["name"])
+        return pod
+
     def set_active(self, active: bool) -> None:
         """Deactivate the group's Workload, or make it active again."""
         if (workload := self.found.workload) is None:

@@ -24,6 +24,7 @@ from conformance.trace.records import Edit, Finding, Moment
 from conformance.trace.waiting import Feed, WaitTimedOut
 from conformance.world import builders
 from conformance.world.builders import SetSpec
+from conformance.world.checks import Check
 from conformance.world.handles import (
     GroupHandle,
     QueueHandle,
@@ -213,6 +214,10 @@ class Tenant:
 
     def local_queue(self, name: str = "user-queue") -> QueueHandle:
         return queue_handle(self, "LocalQueue", name)
+
+    def check(self) -> Check:
+        """Add an admission check to the tenant's ClusterQueue, which the story lets groups pass."""
+        return Check(self)
 
     def stop(self, policy: str, queue: str = "user-queue") -> None:
         """Set the stop policy of the ClusterQueue behind a LocalQueue: None, Hold or HoldAndDrain."""
