@@ -253,6 +253,17 @@ def test_a_set_may_have_a_restart_policy() -> None:
     assert "restartPolicy" not in leader_worker_set().object["spec"]["leaderWorkerTemplate"]
 
 
+def test_a_set_may_limit_its_rolling_updates() -> None:
+    """How many groups an update may make unavailable, or have beyond the replicas, stands in the set, nothing else."""
+    plain, rolling = leader_worker_set(), leader_worker_set().rolling(unavailable=0, surge=2)
+    strategy = rolling.object["spec"].pop("rolloutStrategy")
+    assert strategy == {
+        "type": "RollingUpdate",
+        "rollingUpdateConfiguration": {"maxUnavailable": 0, "maxSurge": 2},
+    }
+    assert rolling == plain
+
+
 def test_pods_of_one_role_may_be_varied() -> None:
     """A set whose leaders or workers have other fields is another set; what is None is taken off, the first stays."""
     made = leader_worker_set()

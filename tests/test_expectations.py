@@ -56,6 +56,8 @@ from doctoring_pods import (
 from editing import at, group, leader, running, the, waiting, worker, workload
 from recording import history_of
 from states import Case, In, Pair, but, left, nothing
+from states_updates import CASES as OF_UPDATES
+from states_updates import VALUES as VALUES_OF_UPDATES
 from tables import merged
 
 MACHINERY = {"Expectation", "Observation", "Value", "expectation", "parametrized", "value"}
@@ -368,7 +370,7 @@ TOPOLOGY += [
     ),
 ]
 
-CASES = GROUPS + SETS + QUEUES + TOPOLOGY + [case for cases in merged("CASES").values() for case in cases]
+CASES = GROUPS + SETS + QUEUES + TOPOLOGY + OF_UPDATES + [case for cases in merged("CASES").values() for case in cases]
 
 VALUES = [
     Pair(expectations.pod_uids, OF_LWS, (WAITS, RUNS), (RUNS, but(RUNS, replace_uid, worker(LWS)))),
@@ -381,6 +383,7 @@ VALUES = [
     Pair(expectations.templates, THE_SET, (TWO, BACK), (RUNS, but(RUNS, change_template, LWS_OBJECT))),
     Pair(expectations.workload_uids, THE_SET, (WAITS, RUNS), (TWO, BACK)),
     Pair(expectations.uids_on("h1"), OF_LWS, (BEFORE, AFTER), (BEFORE, but(BEFORE, replace_uid, leader(LWS)))),
+    *VALUES_OF_UPDATES,
 ]
 
 

@@ -25,7 +25,7 @@ from conformance.world.blame import no_kubelet
 if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
 
-IN_ORDER = (("LocalQueue", "ClusterQueue", "Cohort"), ("ResourceFlavor",), ("Topology", "Node"))
+IN_ORDER = (("LocalQueue", "ClusterQueue", "Cohort"), ("ResourceFlavor", "AdmissionCheck"), ("Topology", "Node"))
 """What is ended together, and what only after that.
 
 A Topology whose flavor goes at the same time may keep its finalizer for ever: Kueue 0.19.2 looks for flavors that use
@@ -129,6 +129,7 @@ def _release(tenant: Tenant) -> None:
         "ClusterQueue",
         "Cohort",
         "ResourceFlavor",
+        "AdmissionCheck",
         "Topology",
         "Node",
     ):
