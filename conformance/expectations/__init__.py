@@ -33,6 +33,11 @@ from conformance.expectations.groups import (
     workload_name,
     workload_uid,
 )
+from conformance.expectations.limits import (
+    hosts_within_capacity,
+    pods_within_quota,
+    workloads_of_sets_alone,
+)
 from conformance.expectations.model import (
     Expectation,
     Observation,
@@ -46,6 +51,13 @@ from conformance.expectations.queues import (
     released,
     reserved,
     usage,
+)
+from conformance.expectations.requests import (
+    accepted,
+    group_size,
+    named_queue,
+    refused,
+    template_requests,
 )
 from conformance.expectations.sets import (
     admitted_groups,
@@ -85,6 +97,7 @@ __all__ = [
     "Observation",
     "Value",
     "absent",
+    "accepted",
     "admission_time",
     "admitted",
     "admitted_groups",
@@ -105,13 +118,16 @@ __all__ = [
     "gated",
     "gated_until_admitted",
     "gone",
+    "group_size",
     "groups_in_different_racks",
     "has_podsets",
     "has_workers",
+    "hosts_within_capacity",
     "in_rack",
     "in_slices",
     "kueue_gated",
     "leaders_only",
+    "named_queue",
     "no_assignment",
     "no_pods_beyond",
     "no_quota_reserved",
@@ -126,13 +142,16 @@ __all__ = [
     "pod_revisions",
     "pod_uids",
     "pods_pending_on_gates",
+    "pods_within_quota",
     "queued_in",
     "ready",
     "ready_groups",
+    "refused",
     "released",
     "reserved",
     "running",
     "scaled_to",
+    "template_requests",
     "templates",
     "templates_without_kueue_keys",
     "tried",
@@ -147,4 +166,5 @@ __all__ = [
     "workload_uid",
     "workload_uids",
     "workloads_of",
+    "workloads_of_sets_alone",
 ]

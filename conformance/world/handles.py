@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from conformance.expectations.model import Expectation, Subject
 from conformance.expectations.subjects import Group, OfGroup, OfQueue, OfSet, Queue, WholeSet
@@ -71,6 +71,19 @@ class SetHandle(Handle[WholeSet]):
     def edit(self, patch: Object) -> None:
         """Apply a merge patch to the set."""
         self.tenant.patch("LeaderWorkerSet", self.spec.name, patch, content_type=MERGE_PATCH)
+
+    def try_edit(self, label: str, patch: Any, *, content_type: str = MERGE_PATCH, dry_run: bool = False) -> None:
+        """Try to patch the set: the answer is recorded, whatever it is; a dry run leaves the set as it is."""
+        query = {"dryRun": "All"} if dry_run else {}
+        ground, kind, name = self.tenant.ground, "LeaderWorkerSet", self.spec.name
+        self.tenant.attempt(
+            label,
+            "patch",
+            kind,
+            name,
+            lambda: ground.kube.patch(kind, name, self.tenant.name, patch, content_type=content_type, **query),
+            dry_run=dry_run,
+        )
 
     def delete(self) -> None:
         """Delete it in the background, as `kubectl delete` does."""
