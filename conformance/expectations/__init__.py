@@ -36,6 +36,7 @@ from conformance.expectations.groups import (
 from conformance.expectations.limits import (
     hosts_within_capacity,
     pods_within_quota,
+    ungated_only_if_admitted,
     workloads_of_sets_alone,
 )
 from conformance.expectations.model import (
@@ -158,6 +159,7 @@ __all__ = [
     "uids_on",
     "uncreatable_workers",
     "ungated",
+    "ungated_only_if_admitted",
     "untouched_by_kueue",
     "usage",
     "value",

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 from conformance.expectations.model import Observation, expectation, seen
 from conformance.expectations.subjects import Queue, WholeSet
-from conformance.names import ADMISSION_GATE, HOSTNAME, QUEUE_NAME
+from conformance.names import ADMISSION_GATE, GROUP_INDEX, HOSTNAME, QUEUE_NAME
 from conformance.trace.assignments import decode
-from conformance.trace.history import gates, is_over, labels
+from conformance.trace.history import gates, is_over, is_true, labels
 from conformance.trace.quota import Amounts, add, amounts, plain, pod_requests, reserves_quota
 from conformance.trace.records import Object
 
@@ -41,6 +41,15 @@ def _nominal(cluster_queue: Object) -> Amounts:
         for flavor in resources["flavors"]:
             add(total, amounts({one["name"]: one["nominalQuota"] for one in flavor["resources"]}))
     return total
+
+
+@expectation
+def ungated_only_if_admitted(whole: WholeSet) -> Iterator[Observation]:
+    """Every pod of the set that lacks the admission gate, and is not over, belongs to a group that is Admitted."""
+    for pod in whole.pods:
+        if not is_over(pod) and ADMISSION_GATE not in gates(pod):
+            group = whole.group(int(labels(pod)[GROUP_INDEX]))
+            yield seen(pod, "its Workload is Admitted", True, is_true(group.workload, "Admitted"))
 
 
 @expectation

@@ -23,6 +23,7 @@ from conformance.expectations import (
     ready_groups,
     reserved,
     running,
+    ungated_only_if_admitted,
     usage,
     workload_uid,
 )
@@ -194,9 +195,7 @@ def test_queue_is_charged_for_the_canary_alone(told: Told) -> None:
 @claim("ADM-13", of=(room_for_two_of_three, leader_ready))
 def test_no_pod_is_ungated_before_its_group_is_admitted(told: Told) -> None:
     """No pod of a managed set becomes schedulable while the Workload of its group has not been admitted."""
-    replicas = told.history.at(len(told.history)).get("LeaderWorkerSet", "lws")
-    for index in range(replicas["spec"]["replicas"] if replicas else 0):
-        told.group(index, of="lws").always(gated_until_admitted, since=created)
+    told.set("lws").always(ungated_only_if_admitted, since=START)
 
 
 @claim("QUO-04", of=(room_for_two_of_three, two_sets_share_a_queue, leader_ready))

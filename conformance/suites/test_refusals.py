@@ -13,30 +13,15 @@ from conformance.expectations import (
     template_requests,
 )
 from conformance.expectations.judging import Told
-from conformance.kube import JSON_PATCH
 from conformance.names import QUEUE_NAME
-from conformance.world.builders import leader_worker_set
-from conformance.world.handles import SetHandle
+from conformance.world.builders import in_container, leader_worker_set
 from conformance.world.requests import groups
 from conformance.world.story import claim, story
 from conformance.world.tenant import Tenant
 
 ANOTHER_QUEUE = {"metadata": {"labels": {QUEUE_NAME: "another-queue"}}}
-SIZES = {"fewer": 2, "more": 4}
-
-
-def _container(role: str, field: str, wanted: str) -> list[dict[str, str]]:
-    """A patch of the first container of a template."""
-    path = f"/spec/leaderWorkerTemplate/{role}Template/spec/containers/0/{field}"
-    return [{"op": "replace", "path": path, "value": wanted}]
-
-
-def _try_templates(lws: SetHandle, called: str, *, dry_run: bool) -> None:
-    """Try other requests in both templates of a set, and of each its twin with another image."""
-    for role in ("leader", "worker"):
-        requests, image = _container(role, "resources/requests/cpu", "50m"), _container(role, "image", "pause:another")
-        lws.try_edit(f"{called}-{role}-requests", requests, content_type=JSON_PATCH, dry_run=dry_run)
-        lws.try_edit(f"{called}-{role}-image", image, content_type=JSON_PATCH, dry_run=True)
+SIZES = {called: {"spec": {"leaderWorkerTemplate": {"size": size}}} for called, size in (("fewer", 2), ("more", 4))}
+ROLES = ("leader", "worker")
 
 
 @story()
@@ -49,20 +34,24 @@ def refused_changes(tenant: Tenant) -> None:
     waiting.group(0).reached(created, moment="one-waits")
     lws.try_edit("ready-queue", ANOTHER_QUEUE)
     waiting.try_edit("waiting-queue", ANOTHER_QUEUE, dry_run=True)
-    for called, size in SIZES.items():
-        patch = {"spec": {"leaderWorkerTemplate": {"size": size}}}
+    for called, patch in SIZES.items():
         lws.try_edit(f"ready-{called}", patch)
         waiting.try_edit(f"waiting-{called}", patch)
         plain.try_edit(f"plain-{called}", patch, dry_run=True)
-    _try_templates(lws, "ready", dry_run=False)
-    _try_templates(waiting, "waiting", dry_run=False)
-    _try_templates(plain, "plain", dry_run=True)
+    for role in ROLES:
+        for called, one, dry_run in (("ready", lws, False), ("waiting", waiting, False), ("plain", plain, True)):
+            requests, image = (
+                in_container(role, "resources/requests/cpu", "50m"),
+                in_container(role, "image", "another"),
+            )
+            one.try_edit(f"{called}-{role}-requests", requests, dry_run=dry_run)
+            one.try_edit(f"{called}-{role}-image", image, dry_run=True)
 
 
 @claim("QCH-02", of=refused_changes)
 def test_a_ready_set_stays_in_its_queue(told: Told) -> None:
     """Another queue is refused for a set with a ready group, whose label stays, and accepted for one without."""
-    told.group(0, of="lws").at("ready-queue", ready)
+    told.group(0, of="lws").at("one-waits", ready)
     told.request("ready-queue", refused)
     told.set("lws").keeps(named_queue, since="running")
     told.request("waiting-queue", accepted)
@@ -82,7 +71,7 @@ def test_a_managed_set_keeps_its_size(told: Told) -> None:
 @claim("VAL-10", of=refused_changes)
 def test_a_managed_set_keeps_its_requests(told: Told) -> None:
     """Other requests in a template are refused for a managed set, ready or not; another image is accepted."""
-    for role in ("leader", "worker"):
+    for role in ROLES:
         for called in ("ready", "waiting"):
             told.request(f"{called}-{role}-requests", refused)
             told.request(f"{called}-{role}-image", accepted)

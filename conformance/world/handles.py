@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from conformance.expectations.model import Expectation, Subject
 from conformance.expectations.subjects import Group, OfGroup, OfQueue, OfSet, Queue, WholeSet
-from conformance.kube import MERGE_PATCH, Object
+from conformance.kube import JSON_PATCH, MERGE_PATCH, Object
 from conformance.trace.history import View
 from conformance.world.builders import SetSpec
 
@@ -72,8 +72,12 @@ class SetHandle(Handle[WholeSet]):
         """Apply a merge patch to the set."""
         self.tenant.patch("LeaderWorkerSet", self.spec.name, patch, content_type=MERGE_PATCH)
 
-    def try_edit(self, label: str, patch: Any, *, content_type: str = MERGE_PATCH, dry_run: bool = False) -> None:
-        """Try to patch the set: the answer is recorded, whatever it is; a dry run leaves the set as it is."""
+    def try_edit(self, label: str, patch: Any, *, dry_run: bool = False) -> None:
+        """Try to patch the set, by a merge patch or by the operations of a JSON patch.
+
+        The answer is recorded, whatever it is; a dry run leaves the set as it is.
+        """
+        content_type = JSON_PATCH if isinstance(patch, list) else MERGE_PATCH
         query = {"dryRun": "All"} if dry_run else {}
         ground, kind, name = self.tenant.ground, "LeaderWorkerSet", self.spec.name
         self.tenant.attempt(
