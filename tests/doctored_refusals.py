@@ -15,7 +15,7 @@ from doctoring_requests import (
     shrink,
     stray_workload,
 )
-from editing import Edit, after, at, group, leader, running, the, worker, workload
+from editing import Edit, after, at, group, leader, pod_on, running, the, worker, workload
 
 LWS, WAITING = group("lws"), the("LeaderWorkerSet", "waiting")
 READY = the("LeaderWorkerSet", "lws")
@@ -77,6 +77,14 @@ REJECTED: dict[str, list[tuple[Edit, str]]] = {
         (bind(leader(PAGE), at("running"), host="canary"), "placed_as"),
         (bind(leader(PAGE_1), at("running"), host="canary"), "placed_as"),
     ],
+    "test_a_host_that_is_cordoned_or_not_ready_is_no_room": [
+        (move_to_other_rack(worker(LWS), at("first-runs")), "in_rack")
+    ],
+    "test_room_that_others_take_is_not_given_away": [
+        (move_to_other_rack(worker(LWS), at("first-runs")), "in_rack"),
+        (move_to_other_rack(worker(group("lws", 1)), at("both-run")), "in_rack"),
+    ],
+    "test_the_pod_of_a_lost_host_stays_in_its_rack": [(move_to_other_rack(pod_on("h3", LWS), at("moved")), "in_rack")],
     "test_scaling_up_takes_the_rack_that_is_left": [
         (replace_uid(worker(LWS), after("one-left")), "keeps pod_uids"),
         (replace_uid(workload(LWS), after("one-left")), "keeps workload_uid"),

@@ -45,7 +45,10 @@ def _nominal(cluster_queue: Object) -> Amounts:
 
 @expectation
 def ungated_only_if_admitted(whole: WholeSet) -> Iterator[Observation]:
-    """Every pod of the set that lacks the admission gate, and is not over, belongs to a group that is Admitted."""
+    """Every pod of the set that lacks the admission gate, and is not over, belongs to a group that is Admitted.
+
+    For stories in which no group is removed or evicted: there the pods outlive the admission for a moment.
+    """
     for pod in whole.pods:
         if not is_over(pod) and ADMISSION_GATE not in gates(pod):
             group = whole.group(int(labels(pod)[GROUP_INDEX]))
