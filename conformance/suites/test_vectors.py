@@ -61,7 +61,7 @@ def test_a_host_that_is_cordoned_or_not_ready_is_no_room(told: Told) -> None:
 
 @claim("TAS-14", of=V12[4])
 def test_room_that_others_take_is_not_given_away(told: Told) -> None:
-    """While a pod that Kueue does not manage has a GPU of r1 a group is in r2; one that waits is in r1 once it ended."""
+    """While a pod that Kueue does not manage has a GPU of r1 a group is in r2; a waiting one gets r1 once it ended."""
     told.group(0).at("first-runs", in_rack("r2"))
     told.group(1).at("both-run", in_rack("r1"))
 
