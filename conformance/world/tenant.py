@@ -81,6 +81,8 @@ class Tenant:
         self._written: dict[str, int] = {}
         """UID to revision of what the story wrote last: a wait looks only at states in which that has been seen."""
         self.opened = False
+        self.waits: list[float] = []
+        """How many seconds each wait took that came true."""
 
     # Setting up
 
@@ -140,7 +142,9 @@ class Tenant:
             self.add(self.hosts.laid_out(host))
         self.log.say(f"hosts: {layout}")
         self.wait_for(
-            "every host is Ready with exactly its capacity", lambda view: self._as_laid_out(view, hosts) or None
+            "every host is Ready with exactly its capacity",
+            lambda view: self._as_laid_out(view, hosts) or None,
+            "control-plane",
         )
 
     def _as_laid_out(self, view: View, hosts: list[Host]) -> bool:
@@ -273,6 +277,7 @@ class Tenant:
             reason = f"{subject.title} was not {wanted} within {seconds:g} s"
             raise WaitFailed(reason, moment=moment, promised=promised, mismatches=left) from None
         waited = time.monotonic() - begun
+        self.waits.append(waited)
         self.log.say(f"{subject.title}: {wanted} after {waited:.2f} s" + (f" ({moment})" if moment else ""))
         if moment is not None:
             self._mark(moment, waited, wanted, subject.title)
