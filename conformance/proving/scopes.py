@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from conformance.clusters.applying import path_of, read_documents
 from conformance.clusters.local import LocalCluster
+from conformance.clusters.restarting import Restarting
 from conformance.deadlines import Deadlines
 from conformance.errors import Cancelled, HarnessError
 from conformance.implementations.reference import RunningReference, access, own_version
@@ -85,6 +86,8 @@ class Scope:
     teller: Teller
     alive: Callable[[], None]
     """Raises when all scopes are over: Cancelled when they are being ended, HarnessError when the cluster broke."""
+    lost: list[str]
+    """Why nothing more can be told here, in sentences."""
 
 
 class Scopes:
@@ -166,7 +169,7 @@ class Scopes:
     ) -> Iterator[Scope]:
         """A scope with a reference that has this fault (none, if empty), for as long as the context lasts."""
         self.alive()
-        label = self._label_of(name)
+        label, lost = self._label_of(name), list[str]()
         reference = InScope(self.cluster, label, name, fault)
         try:
             reference.put_on()
@@ -178,22 +181,23 @@ class Scopes:
                 label,
                 CANARY_CLASS,
                 self.cluster.capabilities,
-                lambda: self._alive(reference),
+                lambda: self._alive(reference, lost),
                 label,
+                Restarting(reference, lost.append),
             )
             logs = self._folder / "stories" / name
             teller = Teller(ground, logs=logs, at_once=self.at_once, keep_namespaces=True, deadlines=of_story)
             try:
-                yield Scope(name, label, reference, part, teller, self.alive)
+                yield Scope(name, label, reference, part, teller, self.alive, lost)
             finally:
                 teller.end()
         finally:
             if self._broken is None and not self._over.is_set():
                 reference.take_away()
 
-    def _alive(self, reference: InScope) -> None:
+    def _alive(self, reference: InScope, lost: list[str]) -> None:
         self.alive()
-        death = reference.death()
+        death = lost[0] if lost else reference.death()
         if death is not None:
             raise HarnessError(death.partition(";")[0])
 

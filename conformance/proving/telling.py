@@ -12,6 +12,7 @@ from conformance.proving.scopes import Scope
 from conformance.suite import ClaimOfStory
 from conformance.trace.history import History
 from conformance.trace.invariants import INVARIANTS
+from conformance.world import sequential
 from conformance.world.story import Story
 from conformance.world.teller import Telling, tenant_name
 
@@ -41,7 +42,9 @@ def tell(
     Raises Cancelled when all is being ended, HarnessError when the cluster broke.
     """
     told = list(stories)
-    scope.teller.tell(told)
+    restarting = scope.teller.ground.restarting
+    assert restarting is not None
+    sequential.begin(scope.teller, restarting, told, scope.lost.append)
     for story in told:
         done(_account(scope, story, claims(story.name)))
 
