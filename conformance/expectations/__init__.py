@@ -41,6 +41,7 @@ from conformance.expectations.model import (
     parametrized,
     value,
 )
+from conformance.expectations.owners import workloads_of_sets_alone
 from conformance.expectations.queues import (
     counts,
     released,
@@ -165,4 +166,5 @@ __all__ = [
     "workload_uid",
     "workload_uids",
     "workloads_of",
+    "workloads_of_sets_alone",
 ]

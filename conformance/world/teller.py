@@ -65,6 +65,7 @@ class Teller:
         self._tellings: dict[str, Telling] = {}
         self._to_tell: queue.Queue[Telling] = queue.Queue()
         self._to_clean: queue.Queue[tuple[Telling, Tenant]] = queue.Queue()
+        self._held: set[str] = set()
         self._histories: dict[tuple[str, str], History] = {}
         self._lock = threading.Lock()
         for number in range(at_once):
@@ -76,14 +77,25 @@ class Teller:
         """Queue stories, in this order; one that is queued already is not told twice."""
         for story in stories:
             with self._lock:
-                if story.name in self._tellings:
+                if story.name in self._held:
+                    self._held.remove(story.name)
+                elif story.name in self._tellings:
                     continue
-                telling = self._tellings[story.name] = Telling(story)
-            self._to_tell.put(telling)
+                else:
+                    self._tellings[story.name] = Telling(story)
+            self._to_tell.put(self._tellings[story.name])
+
+    def hold(self, stories: Iterable[Story]) -> None:
+        """Know stories that are to be told later: until `tell` queues them, whoever asks for one waits."""
+        with self._lock:
+            for story in stories:
+                self._tellings[story.name] = Telling(story)
+                self._held.add(story.name)
 
     def telling(self, story: Story) -> Telling:
         """The state of a story; queues it if nobody has (under xdist, stories start when a claim comes up)."""
-        self.tell([story])
+        if story.name not in self._held:
+            self.tell([story])
         return self._tellings[story.name]
 
     def await_told(self, story: Story) -> Telling:
@@ -194,6 +206,7 @@ class Teller:
             last = traceback.extract_tb(error.__traceback__)[-1]
             self._stop(tenant, "error", f"{type(error).__name__} in {last.name}, line {last.lineno}: {error}")
         try:
+            tenant.implementation.leave_running()
             fence(
                 ground.kube,
                 ground.recorder,

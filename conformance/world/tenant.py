@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from conformance.clusters.restarting import Restarting
 from conformance.deadlines import Deadlines
 from conformance.errors import HarnessError
 from conformance.expectations.groups import tried
@@ -34,6 +35,7 @@ from conformance.world.handles import (
     set_handle,
 )
 from conformance.world.hosts import Hosts
+from conformance.world.implementation import ImplementationHandle
 from conformance.world.racks import CANARY_HOST, Host, racks
 from conformance.world.requests import CANARY, Quota, Requests, groups
 from conformance.world.story import Story
@@ -59,6 +61,8 @@ class Ground:
     """Raises Cancelled or HarnessError when the run is over or the cluster broke."""
     scope: str = ""
     """Which of several implementations on the cluster is judged: everything of a tenant carries the label; or none."""
+    restarting: Restarting | None = None
+    """The implementation's process, where it is ours to stop and start."""
 
 
 class Tenant:
@@ -75,6 +79,7 @@ class Tenant:
         self._covers: tuple[str, ...] = ()
         self._topology = False
         self.hosts = Hosts(self)
+        self.implementation = ImplementationHandle(self)
         self._canaries = 0
         self.marked: list[tuple[str, Subject[Any], tuple[Expectation[Any], ...]]] = []
         """The moments that were marked, with what was then seen of which subject."""
@@ -242,6 +247,11 @@ class Tenant:
         self.ground.kube.delete(kind, name, self.name if namespaced else None, **options)
         self._write_edit("delete", kind, name, self.feed.latest)
         self.log.say(f"delete {kind} {name}")
+
+    def did(self, verb: str, kind: str, name: str) -> None:
+        """Record what the story did to something that is no object of the API."""
+        self._write_edit(verb, kind, name, self.feed.latest)
+        self.log.say(f"{verb} {kind} {name}")
 
     def next_second(self, count: int = 1) -> None:
         """Wait until the API server's clock has moved on by whole seconds: where a rule compares creation times."""
