@@ -223,12 +223,24 @@ class Tenant:
     def local_queue(self, name: str = "user-queue") -> QueueHandle:
         return queue_handle(self, "LocalQueue", name)
 
+    def stop(self, policy: str, queue: str = "user-queue") -> None:
+        """Set the stop policy of the ClusterQueue behind a LocalQueue: None, Hold or HoldAndDrain."""
+        self.patch("ClusterQueue", self._queues[queue], {"spec": {"stopPolicy": policy}}, namespaced=False)
+
     def patch(
-        self, kind: str, name: str, body: Any, *, content_type: str = MERGE_PATCH, namespaced: bool = True
+        self,
+        kind: str,
+        name: str,
+        body: Any,
+        *,
+        content_type: str = MERGE_PATCH,
+        namespaced: bool = True,
+        subresource: str | None = None,
     ) -> None:
-        """Patch an object of the tenant."""
+        """Patch an object of the tenant, or a subresource of it such as `status`."""
         self.ground.alive()
-        answer = self.ground.kube.patch(kind, name, self.name if namespaced else None, body, content_type=content_type)
+        namespace = self.name if namespaced else None
+        answer = self.ground.kube.patch(kind, name, namespace, body, content_type=content_type, subresource=subresource)
         self._edited("patch", kind, answer)
         self.log.manifest("patch", {"kind": kind, "name": name, "patch": body})
 

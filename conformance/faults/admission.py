@@ -1,0 +1,194 @@
+"""Faults of admission: who is admitted, at once or after all, and what that does to others."""
+
+from __future__ import annotations
+
+from dataclasses import replace as but
+
+from conformance.faults.model import fault, replace
+from conformance.faults.quota import shares, unlimited
+from conformance.reference import admission, eviction, flavors, lifecycle
+from conformance.reference.draft import Draft
+from conformance.reference.flavors import Attempt
+from conformance.reference.model import Admission, ClusterQueue, LocalQueue, Workload
+from conformance.reference.quota import Ledger
+from conformance.reference.room import Room
+from conformance.reference.topology import Places
+
+
+@fault(
+    "A group that does not fit is given a reservation first and loses it when the quota is counted.",
+    caught={
+        "ADM-02": "no_quota_reserved",
+        "ADM-03": "at_most_admitted",
+        "UP-05": "at_most_admitted",
+        "I6": "I6",
+    },
+)
+def reserved_before_quota_is_counted() -> None:
+    refuse, why_stopped = admission.turn_down, lifecycle.why_stopped
+    reserved: set[str] = set()
+
+    def turn_down(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload, attempt: Attempt | None) -> None:
+        known = workload.conditions.get("QuotaReserved")
+        if known is None or workload.uid in reserved:
+            # Told first that it waits, so that it has been seen to wait.
+            refuse(draft, room, queue, workload, attempt or Attempt("nofit", refusal="waits"))
+            return
+        wanted = flavors.assign(draft, unlimited(draft), Places.of(draft), workload, queue, may_preempt=False)
+        if wanted.admission is not None:
+            reserved.add(workload.uid)
+            message = "Quota reserved"
+            it = eviction.marked(
+                but(workload, admission=wanted.admission), "QuotaReserved", True, "QuotaReserved", message, draft.now
+            )
+            draft.put(it)
+
+    def stopped(workload: Workload, local: LocalQueue | None, queue: ClusterQueue | None) -> str:
+        return why_stopped(workload, local, queue) or ("There is no quota" if workload.uid in reserved else "")
+
+    replace(admission, "turn_down", turn_down)
+    replace(lifecycle, "why_stopped", stopped)
+
+
+@fault(
+    "A group that scale-up adds to a running set is admitted without quota.",
+    caught={"UP-02": "gated", "I6": "I6"},
+)
+def scale_up_needs_no_quota() -> None:
+    original = flavors.assign
+    waited: set[str] = set()
+
+    def assign(
+        draft: Draft,
+        ledger: Ledger,
+        places: Places,
+        workload: Workload,
+        queue: ClusterQueue,
+        claims: Ledger | None = None,
+        *,
+        may_preempt: bool = True,
+    ) -> Attempt:
+        of_set = (draft.workload(key) for key in draft.snapshot.owned.get(workload.owner, ()))
+        if not any(it is not None and it.admitted and it.uid != workload.uid for it in of_set):
+            waited.add(workload.uid)
+        if workload.uid not in waited:
+            ledger, claims = unlimited(draft), None
+        return original(draft, ledger, places, workload, queue, claims, may_preempt=may_preempt)
+
+    replace(flavors, "assign", assign)
+
+
+@fault(
+    "A Workload is told Admitted before it is given its admission.",
+    caught={"I7": "I7"},
+)
+def admitted_without_admission() -> None:
+    original = admission.reserve
+    told: set[str] = set()
+
+    def reserve(draft: Draft, workload: Workload, queue: ClusterQueue, given: Admission) -> Workload:
+        if workload.uid in told:
+            return original(draft, workload, queue, given)
+        told.add(workload.uid)
+        draft.wake(draft.now)
+        return eviction.marked(workload, "Admitted", True, "Admitted", "The workload is admitted", draft.now)
+
+    replace(admission, "reserve", reserve)
+
+
+@fault(
+    "A waiting group is told Admitted when it is deleted, so that its pods may go.",
+    caught={"DEL-04": "never admitted", "DOWN-05": "never admitted", "I7": "I7"},
+)
+def admitted_to_be_deleted() -> None:
+    original = lifecycle.finalized
+
+    def finalized(draft: Draft, workload: Workload) -> Workload:
+        if workload.finalized and not workload.reserves and not workload.true("Admitted"):
+            return eviction.marked(workload, "Admitted", True, "Admitted", "The workload is deleted", draft.now)
+        return original(draft, workload)
+
+    replace(lifecycle, "finalized", finalized)
+
+
+@fault(
+    "The groups of a set are admitted all together or not at all.",
+    caught={"ADM-03": "ready_groups"},
+)
+def whole_set_or_nothing() -> None:
+    original = flavors.assign
+
+    def assign(
+        draft: Draft,
+        ledger: Ledger,
+        places: Places,
+        workload: Workload,
+        queue: ClusterQueue,
+        claims: Ledger | None = None,
+        *,
+        may_preempt: bool = True,
+    ) -> Attempt:
+        found = original(draft, ledger, places, workload, queue, claims, may_preempt=may_preempt)
+        of_set = (draft.workload(key) for key in draft.snapshot.owned.get(workload.owner, ()))
+        waiting = sum(it is not None and not it.reserves for it in of_set)
+        if found.mode != "fit" or found.admission is None or waiting < 2:
+            return found
+        if not ledger.fits(queue.name, shares(found.admission.usage(), waiting)):
+            return Attempt("nofit", refusal="not all groups of the set fit")
+        return found
+
+    replace(flavors, "assign", assign)
+
+
+@fault(
+    "When a group does not fit, the running groups of its queue are started anew to look for room.",
+    caught={"ADM-09": ("keeps pod_uids", "keeps admission_time", "complete"), "UP-01": ("keeps pod_uids",)},
+)
+def waiting_group_restarts_running_ones() -> None:
+    original = admission.turn_down
+    known: set[str] = set()
+
+    def turn_down(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload, attempt: Attempt | None) -> None:
+        original(draft, room, queue, workload, attempt)
+        if workload.uid in known:
+            return
+        known.add(workload.uid)
+        for other in list(draft.all_workloads()):
+            given = other.admission
+            stored = draft.snapshot.workloads[other.key].admitted
+            if stored and other.admitted and given is not None and given.cluster_queue == queue.name:
+                draft.put(eviction.evicted(other, eviction.PREEMPTED, "Making room", draft.now))
+
+    replace(admission, "turn_down", turn_down)
+
+
+@fault(
+    "A group that did not fit once is not tried again when quota becomes free.",
+    caught={"ADM-06": "running", "UP-02": "running", "DOWN-02": "running", "QUO-09": "running"},
+)
+def never_retried_for_quota() -> None:
+    original = admission.considered
+
+    def considered(draft: Draft, workload: Workload) -> ClusterQueue | None:
+        queue = original(draft, workload)
+        known = workload.conditions.get("QuotaReserved")
+        refused = known is not None and not known.status and known.reason == "Pending"
+        return None if refused and "Evicted" not in workload.conditions else queue
+
+    replace(admission, "considered", considered)
+
+
+@fault(
+    "A group whose LocalQueue did not exist is not tried when that appears.",
+    caught={"QSEL-08": "running"},
+)
+def never_retried_for_a_local_queue() -> None:
+    original = admission.considered
+
+    def considered(draft: Draft, workload: Workload) -> ClusterQueue | None:
+        queue = original(draft, workload)
+        known = workload.conditions.get("QuotaReserved")
+        refused = known is not None and not known.status and known.message.startswith("LocalQueue")
+        return None if refused and "Evicted" not in workload.conditions else queue
+
+    replace(admission, "considered", considered)
