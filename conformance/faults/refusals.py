@@ -57,7 +57,7 @@ def queue_can_never_change() -> None:
 
 @fault(
     "The Workloads of a set stay in their queue when the set's is changed.",
-    caught={"QCH-01": ("queued_in", "running")},
+    caught={"QCH-01": ("queued_in", "running"), "NS-03": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/11191",
 )
 def queue_change_does_not_reach_workloads() -> None:
