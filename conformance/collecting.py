@@ -16,7 +16,8 @@ import pytest
 
 from conformance.errors import UsageError, nearest
 from conformance.report.log import claim_id
-from conformance.requirements import Catalogue, Here, Prospect, Requirement, Selection, applies
+from conformance.requirements import AFTER_ALL_ELSE, Catalogue, Here, Prospect, Requirement, Selection, applies
+from conformance.world.phases import PHASES
 from conformance.world.story import Story, claim_of
 
 JUDGED = Prospect()
@@ -134,7 +135,16 @@ def arrange(
         (empty if lonely else final).append(item)
     if dropped or empty:
         config.hook.pytest_deselected(items=dropped + empty)
-    items[:] = sorted(final, key=lambda item: CLAIMED in item.stash and item.stash[CLAIMED].record is None)
+    items[:] = sorted(final, key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[int, bool]:
+    """When an item's turn is: the phases come after all else, and in each part the invariants last."""
+    claimed = item.stash.get(CLAIMED, None)
+    if claimed is None:
+        return 0, False
+    phase = claimed.story.phase
+    return 0 if phase is None else 1 + PHASES.index(phase), claimed.record is None
 
 
 def _check_names(stories: set[Story]) -> None:
@@ -205,9 +215,11 @@ def _prospect(record: Requirement | None, story: Story, here: Here, chosen: Sele
     if record is None:
         return Prospect()
     prospect = applies(record, here, chosen)
+    if story.phase is not None and not chosen.sequential and prospect.outcome is not Outcome.NOT_SELECTED:
+        return Prospect(Outcome.NOT_SELECTED, AFTER_ALL_ELSE)
     missing = sorted(story.needs - here.capabilities)
     if prospect.judged and missing:
-        return Prospect(Outcome.NOT_TESTABLE, f"this cluster lacks {', '.join(missing)}")
+        return here.lacks(missing)
     return prospect
 
 

@@ -23,6 +23,7 @@ def selection(settings: Settings, catalogue: Catalogue) -> Selection:
         levels=frozenset(Level(level.upper()) for level in settings.level),
         features=frozenset(settings.feature),
         skips=settings.skips(),
+        sequential=not settings.no_sequential,
     )
 
 

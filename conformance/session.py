@@ -100,7 +100,7 @@ class Session:
             self._make_canary_class()
             if not for_workers:
                 self._begin_telling(self.folder / "trace.ndjson")
-                self.teller.tell(stories)
+                self._tell(stories)
         except BaseException as error:
             self.failed = True
             self._end_what_began(error)
@@ -156,6 +156,7 @@ class Session:
             capabilities,
             self.alive,
             near.scope,
+            near.restarting(self._lost),
         )
         self.teller = Teller(
             ground,
@@ -165,6 +166,21 @@ class Session:
             manifests=self.settings.show_manifests,
             changed=lambda telling: self.teller_changed(telling.story.name, telling.told.is_set()),
         )
+
+    def _tell(self, stories: list[Story]) -> None:
+        """Begin with all stories; those of a phase come when the others are over."""
+        from conformance.world import sequential
+
+        restarting = self.teller.ground.restarting
+        if restarting is None:
+            self.teller.tell(stories)
+        else:
+            sequential.begin(self.teller, restarting, stories, self._lost)
+
+    def _lost(self, message: str) -> None:
+        """The implementation did not come back, unless that is because the run is being ended."""
+        if self._over is None:
+            self._break(message)
 
     def seconds_of(self, story: str) -> float:
         """How long a story took to tell."""

@@ -67,6 +67,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("slow", "number", "multiply every deadline by this", 1.0, "FACTOR"),
     Option("stories-at-once", "count", "how many stories are told at once; 6 per core if not given", None, "N"),
     Option("show-manifests", "flag", "write what each story applies to its log", False),
+    Option("no-sequential", "flag", "leave out what restarts or reconfigures the implementation, after all else",
+           False),
     Option("fail-fast", "flag", "stop at the first failed claim", False),
     Option("fail-on", "text", "exit with 1 if a requirement of this level or above failed", "MUST", "LEVEL",
            ("MUST", "SHOULD", "STRICT")),
@@ -104,6 +106,7 @@ class Settings:
     slow: float
     stories_at_once: int | None
     show_manifests: bool
+    no_sequential: bool
     fail_fast: bool
     fail_on: str
     require_all: bool

@@ -21,6 +21,7 @@ from conformance.settings import Settings
 
 if TYPE_CHECKING:
     from conformance.clusters import Cluster
+    from conformance.clusters.restarting import Restarting
     from conformance.components import Components
     from conformance.implementations import Implementation
 ONLY_NEW = ("kueue-version", "lws-version", "kueue-from", "lws-from", "kueue-config", "port", "store")
@@ -167,6 +168,13 @@ class Surroundings:
     def logs(self) -> Path | None:
         """Where each component of a cluster of ours writes its log."""
         return self._folder / "logs" if self._folder is not None else None
+
+    def restarting(self, lost: Callable[[str], None]) -> Restarting | None:
+        """The implementation, to be stopped and started again; None where it is not ours. `lost` as for Restarting."""
+        from conformance.clusters.restarting import Restarting
+
+        program = self.implementation.program
+        return Restarting(program, lost) if program is not None else None
 
     def client(self, role: str, warned: Callable[[str], None] = lambda text: None) -> Kube:
         """A client whose requests the audit log can tell from those of our others; `warned` as for Kube."""

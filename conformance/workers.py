@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from conformance.clusters import CONFIGURES_IMPLEMENTATION, RESTARTS_IMPLEMENTATION
 from conformance.errors import HarnessError
 from conformance.kube import Kube
 from conformance.report import model
 from conformance.report.log import claim_id
 from conformance.reporting import unjudged
+from conformance.requirements import Here
 from conformance.session import Session
 from conformance.settings import Settings
 from conformance.suite import ClaimOfStory, whole_suite
@@ -30,6 +33,7 @@ from conformance.world.story import Story
 READY, BROKEN = "ready.json", "broken.txt"
 FOLDER = "conformance_folder"
 """The key of the results folder in xdist's workerinput."""
+SEQUENTIAL = frozenset({CONFIGURES_IMPLEMENTATION, RESTARTS_IMPLEMENTATION})
 LOOK_EVERY = 0.2
 """Seconds between two looks into the folder: between processes there is no wake-up that works on every system."""
 
@@ -97,6 +101,9 @@ class _Surroundings:
     def stories_at_once(self) -> int:
         return 1
 
+    def restarting(self, lost: Callable[[str], None]) -> None:
+        """Other workers' stories need the implementation as long as the run goes on."""
+
     def deviation(self, name: str) -> model.Deviation | None:
         from conformance.implementations.deviations import listed
 
@@ -120,6 +127,12 @@ class WorkerSession(Session):
     def __init__(self, settings: Settings, folder: Path, worker: str) -> None:
         super().__init__(settings, "", say=lambda text: None)
         self.folder, self.worker = folder, worker
+
+    def here(self) -> Here:
+        """What the controller can judge, but for what no worker may do to the implementation of all."""
+        here = super().here()
+        forgone = dict.fromkeys(here.capabilities & SEQUENTIAL, "workers (-n) cannot restart what they share")
+        return replace(here, capabilities=here.capabilities - SEQUENTIAL, forgone=forgone)
 
     def begin(self, stories: list[Story], *, for_workers: bool = False) -> None:
         """Wait for the controller's word, then begin to record. Raises HarnessError with the controller's sentence."""

@@ -17,16 +17,23 @@ import conformance.components
 import conformance.implementations
 import conformance.session
 from conformance import requirements
+from conformance.clusters.standing import StandingCluster
 from conformance.collecting import CLAIMED, Claimed
 from conformance.outcomes import Level
 from conformance.report.log import claim_id
 from conformance.requirements import Catalogue, NotClaimed, load
+from conformance.settings import settle
 from conformance.suite import whole_suite
+from conformance.workers import WorkerSession
+from conformance.world.phases import PHASES
 
 pytest_plugins = "pytester"
 
-CLAIMS = whole_suite().claims
-STORIES = [story.name for story in whole_suite().stories]
+PARTS = (None, *PHASES)
+"""The parts of a run: what is told side by side, then the phases."""
+CLAIMS = sorted(whole_suite().claims, key=lambda claim: PARTS.index(claim.story.phase))
+STORIES = [story.name for story in sorted(whole_suite().stories, key=lambda story: PARTS.index(story.phase))]
+PHASE_OF = {story.name: story.phase for story in whole_suite().stories}
 EVERYTHING = ("--conformance-profile", "strict")
 HERE = ("--conformance-cluster", "local", *EVERYTHING)
 """Where the whole suite is judged, but for what this cluster lacks."""
@@ -129,10 +136,45 @@ def test_every_claim_of_the_suite_is_an_item(collect: Collect) -> None:
 
 
 def test_the_invariants_of_every_story_come_last(collect: Collect) -> None:
-    """Each story has one more item for its invariants, after all claims of all stories."""
+    """Each story has one more item for its invariants, after all claims of all stories that are told with it."""
     collected = collect()
     assert collected.invariants == STORIES
-    assert all(id_.endswith("::invariants") for id_ in collected.ids[-len(STORIES) :])
+    parts = [[name for name in STORIES if PHASE_OF[name] == phase] for phase in PARTS]
+    for part in parts:
+        last = [item.stash[CLAIMED] for item in collected.items if item.stash[CLAIMED].story.name in part][-len(part) :]
+        assert [claimed.story.name for claimed in last if claimed.record is None] == part
+
+
+def test_the_phases_come_after_all_else(collect: Collect) -> None:
+    """The claims of a phase's stories come after all that are told side by side, and in the order of the phases."""
+    phases = [item.stash[CLAIMED].story.phase for item in collect().items]
+    assert list(dict.fromkeys(phases)) == list(PARTS)
+    assert phases == sorted(phases, key=PARTS.index)
+
+
+def test_the_phases_can_be_left_out(collect: Collect) -> None:
+    """With --no-sequential no claim of a phase's story is selected, and all others are."""
+    left = [claim.id for claim in CLAIMS if claim.story.phase is None]
+    collected = collect("--conformance-no-sequential")
+    assert sorted(id_ for id_ in collected.ids if not id_.endswith("::invariants")) == sorted(left)
+    assert not any(PHASE_OF[name] for name in collected.invariants)
+
+
+def test_workers_restart_nothing(tmp_path: Path) -> None:
+    """With -n what restarts or reconfigures the implementation is not testable, and the reason says so."""
+    here = WorkerSession(settle({}), tmp_path, "gw0").here()
+    for record in (load()["RES-01"], load()["NS-01"]):
+        prospect = requirements.applies(record, here, requirements.Selection("core"))
+        assert str(prospect) == "not-testable: workers (-n) cannot restart what they share"
+    assert requirements.applies(load()["ADM-01"], here, requirements.Selection("core")).judged
+
+
+def test_what_others_use_is_not_restarted() -> None:
+    """On the cluster of `cluster up`, what restarts or reconfigures the implementation is not testable."""
+    here = requirements.Here(capabilities=StandingCluster.capabilities)
+    for id_, lacking in (("RES-01", "restarts-implementation"), ("NS-01", "configures-implementation")):
+        prospect = requirements.applies(load()[id_], here, requirements.Selection("core"))
+        assert str(prospect) == f"not-testable: this cluster lacks {lacking}"
 
 
 def test_what_the_page_promises_is_claimed(collect: Collect) -> None:
@@ -540,6 +582,6 @@ def test_a_failed_set_up_ends_the_run_with_one_sentence(
     here = (*EVERYTHING, "--conformance-cluster", "existing", "--conformance-implementation", "installed")
     result = in_a_process(*SUITE, *here, "--conformance-kubeconfig=kubeconfig", "--conformance-fake-nodes", "-q")
     assert result.ret == 2
-    said = [line for line in (*result.outlines, *result.errlines) if line and not line.startswith("no tests ran")]
+    said = [line for line in (*result.outlines, *result.errlines) if line and " deselected in " not in line]
     assert said
     assert all("the API server at https://127.0.0.1:9 does not answer" in line for line in said)

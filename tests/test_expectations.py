@@ -38,6 +38,7 @@ from doctoring import (
     unready_replica,
     want_replicas,
 )
+from doctoring_owners import disown, own_by
 from doctoring_pods import (
     bind,
     change_revision,
@@ -215,6 +216,12 @@ SETS = [
     ),
     Case(expectations.workloads_of(0, 1), THE_SET, [TWO], [TWO_OF_THREE, EMPTY, but(TWO, duplicate, workload(LWS))]),
     Case(expectations.workloads_of(0), THE_SET, [REMOVED], [ONE_WAITS]),
+    Case(
+        expectations.workloads_of_sets_alone,
+        THE_SET,
+        [TWO],
+        [but(TWO, disown, workload(LWS)), but(TWO, own_by, workload(LWS), "StatefulSet"), EMPTY],
+    ),
     Case(
         expectations.no_workloads,
         THE_SET,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -251,6 +252,7 @@ def test_unknown_profile_names_the_nearest() -> None:
 HERE: Final = Here(
     features=frozenset({"core", "scaling"}), capabilities=frozenset({"fake-nodes"}), kueue="0.19.2", lws="0.9.0"
 )
+SHARED: Final = replace(HERE, forgone={"restarts-implementation": "others use it"})
 CORE: Final = Selection(profile="core")
 
 
@@ -267,13 +269,14 @@ def test_what_fits_is_judged(tmp_path: Path) -> None:
         ({}, HERE, Selection(ids=frozenset({"UP-02"})), Outcome.NOT_SELECTED, "another requirement"),
         ({}, HERE, Selection("core", levels=frozenset({Level.SHOULD})), Outcome.NOT_SELECTED, "level MUST"),
         ({}, HERE, Selection("core", features=frozenset({"core"})), Outcome.NOT_SELECTED, "feature scaling"),
-        ({"serial": True}, HERE, Selection("core", sequential=False), Outcome.NOT_SELECTED, "cluster of its own"),
+        ({"serial": True}, HERE, Selection("core", sequential=False), Outcome.NOT_SELECTED, "after all else"),
         ({"level": "REPORT"}, HERE, Selection("strict"), Outcome.NOT_SELECTED, "never judged"),
         ({"feature": "topology"}, HERE, CORE, Outcome.UNSUPPORTED, "does not declare topology"),
         ({"since": {"kueue": "0.20.0"}}, HERE, CORE, Outcome.UNSUPPORTED, "since Kueue 0.20.0, and this is 0.19.2"),
         ({"since": {"lws": "0.10.0"}}, HERE, CORE, Outcome.UNSUPPORTED, "since LWS 0.10.0, and this is 0.9.0"),
         ({"until": {"kueue": "0.18.0"}}, HERE, CORE, Outcome.UNSUPPORTED, "until Kueue 0.18.0"),
         ({"needs": ["fake-nodes", "edits-nodes"]}, HERE, CORE, Outcome.NOT_TESTABLE, "lacks edits-nodes"),
+        ({"needs": ["restarts-implementation", "fake-nodes"]}, SHARED, CORE, Outcome.NOT_TESTABLE, "others use it"),
         ({"status": {"not-claimed": "no story yet"}}, HERE, CORE, Outcome.NOT_TESTABLE, "not claimed: no story yet"),
     ],
 )

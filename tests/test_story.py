@@ -15,6 +15,7 @@ import pytest
 from conformance import suites
 from conformance.errors import UsageError
 from conformance.suite import ClaimOfStory, whole_suite
+from conformance.world.phases import RESTARTS, WITHOUT_QUEUE_NAME
 from conformance.world.story import Story, claim, claim_of, story
 from conformance.world.teller import tenant_name
 
@@ -44,6 +45,13 @@ def test_a_story_is_what_its_function_says() -> None:
     assert (made.name, made.sentence) == ("body", "One group runs, and another waits.")
     assert list(made.moments.items()) == [("running", "ADM-01"), ("room", "ADM-06")]
     assert (made.body, made.module, made.needs) == (body, __name__, frozenset({"runs-containers"}))
+
+
+def test_a_story_of_a_phase_needs_what_the_phase_needs() -> None:
+    """A story of a phase can only be told where the implementation can be restarted or configured for it."""
+    assert story(phase=RESTARTS)(body).needs == frozenset({"restarts-implementation"})
+    made = story(phase=WITHOUT_QUEUE_NAME, needs=("runs-containers",))(body)
+    assert (made.phase, made.needs) == (WITHOUT_QUEUE_NAME, {"configures-implementation", "runs-containers"})
 
 
 def test_a_story_may_promise_nothing() -> None:
@@ -105,6 +113,7 @@ ALLOWED = {
     "conformance.suites.from_vectors",
     "conformance.suites.vectors",
     "conformance.world.builders",
+    "conformance.world.phases",
     "conformance.world.requests",
     "conformance.world.story",
     "conformance.world.tenant",

@@ -20,6 +20,7 @@ FAKE_NODES: Final = "fake-nodes"
 RUNS_CONTAINERS: Final = "runs-containers"
 EDITS_NODES: Final = "edits-nodes"
 RESTARTS_IMPLEMENTATION: Final = "restarts-implementation"
+CONFIGURES_IMPLEMENTATION: Final = "configures-implementation"
 SINGLE_ETCD: Final = "single-etcd"
 OWNS_CLUSTER: Final = "owns-cluster"
 

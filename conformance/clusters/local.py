@@ -20,6 +20,7 @@ import msgspec
 
 from conformance import manifest_files
 from conformance.clusters import (
+    CONFIGURES_IMPLEMENTATION,
     EDITS_NODES,
     FAKE_NODES,
     OWNS_CLUSTER,
@@ -50,7 +51,9 @@ class LocalCluster:
     """A cluster of its own for one run."""
 
     provider = "local"
-    capabilities = frozenset({FAKE_NODES, EDITS_NODES, RESTARTS_IMPLEMENTATION, SINGLE_ETCD, OWNS_CLUSTER})
+    capabilities = frozenset(
+        {FAKE_NODES, EDITS_NODES, RESTARTS_IMPLEMENTATION, CONFIGURES_IMPLEMENTATION, SINGLE_ETCD, OWNS_CLUSTER}
+    )
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import base64
 import http.client
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,10 +37,14 @@ REMOUNT_SECONDS: Final = 0.5
 class RunningProgram(ABC):
     """A program and its process. `probes` are objects whose dry-run creation goes through each kind of its webhooks."""
 
+    may_die = False
+    """Whether its death is no reason to give up the cluster."""
+
     def __init__(self, cluster: LocalCluster, name: str, probes: Sequence[Object]) -> None:
         self.name = name
         self.config: dict[str, Any] = {}
         """The configuration it runs with, once put on."""
+        self._config_file = cluster.folder / name / "config.yaml"
         self._cluster = cluster
         self._probes = probes
         self._folder = cluster.folder / name
@@ -51,20 +55,31 @@ class RunningProgram(ABC):
         """Apply what it needs, start it, and wait until every kind of its webhooks answers."""
         self._prepare()
         self._cluster.wait_for_api()
-        run_on_free_ports(self._cluster.processes, self._choose, self._await_ready)
+        run_on_free_ports(self._cluster.processes, self._choose, self._await_ready, may_die=self.may_die)
 
     def stop(self) -> None:
         """End the process, as a rollout or a lost node would; its manifests and ports stay."""
         self._cluster.processes.stop(self.name)
         self._held = [Reservation(port=port) for port in (self._webhook_port, self._health_port)]
 
-    def start_again(self) -> None:
-        """Start the process that `stop` ended and wait until its webhooks answer."""
+    def start_again(self, config: Mapping[str, Any] | None = None) -> None:
+        """Start the process that `stop` ended, perhaps with another configuration; wait until its webhooks answer."""
+        if config is not None:
+            self._use(config)
         self._cluster.processes.start(self._program, tentative=True)
         self._await_ready(self._program)
-        self._cluster.processes.settle(self.name)
+        if not self.may_die:
+            self._cluster.processes.settle(self.name)
         for held in self._held:
             held.release()
+
+    @abstractmethod
+    def configured(self, over: Mapping[str, Any]) -> dict[str, Any]:
+        """What it was put on with, and `over` merged over that."""
+
+    def _use(self, config: Mapping[str, Any]) -> None:
+        self.config = dict(config)
+        self._config_file.write_bytes(msgspec.json.format(msgspec.json.encode(self.config)))
 
     @abstractmethod
     def _prepare(self) -> None:
@@ -139,13 +154,14 @@ class RunningController(RunningProgram):
         apply_all(cluster.kube, installation.objects(webhook_port, self._certificate), deadline=self._deadline)
         needed = [*installation.resources, *self.controller.needs]
         cluster.wait_until(f"the CRDs of {name} are served", lambda: are_served(cluster.kube, needed), self._deadline)
-        settings = process_settings(webhook_port, health_port, self._certificates)
-        self.config = merged(self.controller.configure(installation.config), settings)
-        config = self._folder / "config.yaml"
-        config.write_bytes(msgspec.json.format(msgspec.json.encode(self.config)))
+        self._process_settings = process_settings(webhook_port, health_port, self._certificates)
+        self._use(self.configured({}))
         kubeconfig = cluster.identity_kubeconfig(name, installation.identity)
-        argv = [str(self.controller.binary), f"--config={config}", f"--kubeconfig={kubeconfig}"]
+        argv = [str(self.controller.binary), f"--config={self._config_file}", f"--kubeconfig={kubeconfig}"]
         return Program(name, [*argv, *installation.arguments], cluster.layout.log(name), STAGE_CONTROLLERS)
+
+    def configured(self, over: Mapping[str, Any]) -> dict[str, Any]:
+        return merged(merged(self.controller.configure(self._installation.config), over), self._process_settings)
 
     def _await_ready(self, program: Program) -> None:
         self._last_mount = time.monotonic()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from conformance.clusters import OWNS_CLUSTER, RESTARTS_IMPLEMENTATION
+from conformance.clusters import CONFIGURES_IMPLEMENTATION, OWNS_CLUSTER, RESTARTS_IMPLEMENTATION
 from conformance.clusters.local import LocalCluster
 from conformance.clusters.processes import Death, keeper_of, last_lines, recorded_events
 from conformance.errors import HarnessError, UsageError
@@ -146,7 +146,7 @@ class StandingCluster:
     """The cluster of `cluster up` as a run sees it: used, never stopped, never restarted."""
 
     provider = "local"
-    capabilities = LocalCluster.capabilities - {OWNS_CLUSTER, RESTARTS_IMPLEMENTATION}
+    capabilities = LocalCluster.capabilities - {OWNS_CLUSTER, RESTARTS_IMPLEMENTATION, CONFIGURES_IMPLEMENTATION}
 
     def __init__(self, standing: Standing) -> None:
         self.folder = standing.folder

@@ -41,6 +41,7 @@ from conformance.expectations.model import (
     parametrized,
     value,
 )
+from conformance.expectations.owners import workloads_of_sets_alone
 from conformance.expectations.queues import (
     counts,
     released,
@@ -79,6 +80,16 @@ from conformance.expectations.topology import (
     uids_on,
     whole_group_in_one_rack,
 )
+from conformance.expectations.updates import (
+    at_least_complete,
+    awaits_check,
+    evicted,
+    leader_ready,
+    of_image,
+    replaced,
+    rolled_out,
+    uids_below,
+)
 
 __all__ = [
     "Expectation",
@@ -89,10 +100,12 @@ __all__ = [
     "admitted",
     "admitted_groups",
     "assigned_as",
+    "at_least_complete",
     "at_most_admitted",
     "at_most_one_holds",
     "atomic",
     "available",
+    "awaits_check",
     "bound",
     "bound_as_assigned",
     "charged_cpu",
@@ -100,6 +113,7 @@ __all__ = [
     "complete",
     "counts",
     "created",
+    "evicted",
     "exists_with_no_groups",
     "expectation",
     "gated",
@@ -111,6 +125,7 @@ __all__ = [
     "in_rack",
     "in_slices",
     "kueue_gated",
+    "leader_ready",
     "leaders_only",
     "no_assignment",
     "no_pods_beyond",
@@ -118,6 +133,7 @@ __all__ = [
     "no_workload",
     "no_workloads",
     "not_admitted",
+    "of_image",
     "one_runs",
     "one_workload_per_group",
     "parametrized",
@@ -130,12 +146,15 @@ __all__ = [
     "ready",
     "ready_groups",
     "released",
+    "replaced",
     "reserved",
+    "rolled_out",
     "running",
     "scaled_to",
     "templates",
     "templates_without_kueue_keys",
     "tried",
+    "uids_below",
     "uids_on",
     "uncreatable_workers",
     "ungated",
@@ -147,4 +166,5 @@ __all__ = [
     "workload_uid",
     "workload_uids",
     "workloads_of",
+    "workloads_of_sets_alone",
 ]

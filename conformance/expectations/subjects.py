@@ -46,6 +46,11 @@ class Group:
         return [pod for pod in self.pods if labels(pod).get(WORKER_INDEX) != "0"]
 
     @property
+    def last_worker(self) -> Object:
+        """The worker of the highest index. Raises ValueError if there is no worker."""
+        return max(self.workers, key=lambda pod: int(labels(pod).get(WORKER_INDEX, "0")))
+
+    @property
     def size(self) -> int:
         """How many pods a whole group has."""
         lws = self.lws

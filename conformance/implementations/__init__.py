@@ -13,6 +13,7 @@ from conformance.clusters import Cluster
 from conformance.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from conformance.clusters.running import RunningProgram
     from conformance.components import Components
 
 FEATURES: Final = (
@@ -41,6 +42,10 @@ class Implementation(Protocol):
     """The configuration it runs with, as far as it is known; complete once it has been put on."""
     scope: str
     """Value of the label `names.SCOPE_LABEL` on all that it is to manage; empty if it manages everything."""
+
+    @property
+    def program(self) -> RunningProgram | None:
+        """Its process, once it has been put on; None where it is not ours to stop and start."""
 
     @property
     def deviations(self) -> Path:

@@ -21,6 +21,7 @@ class Installed:
     features = frozenset(FEATURES)
     deviations = DEVIATIONS
     scope = ""
+    program = None
 
     def __init__(self) -> None:
         self.version = UNKNOWN

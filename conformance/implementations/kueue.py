@@ -17,6 +17,7 @@ from conformance.kube import Object
 from conformance.names import KUEUE, QUEUE_NAME
 
 if TYPE_CHECKING:
+    from conformance.clusters.running import RunningProgram
     from conformance.components import Components
 
 OURS: Final[Mapping[str, Any]] = {
@@ -40,6 +41,7 @@ class Kueue:
         self.version: str = components.line.kueue
         self.source = _source(components)
         self.config: dict[str, Any] = {}
+        self.program: RunningProgram | None = None
 
     def put_on(self, cluster: Cluster) -> None:
         from conformance.clusters.local import LocalCluster
@@ -49,7 +51,8 @@ class Kueue:
                 f"the implementation kueue is put on a local cluster only; on --cluster {cluster.provider} use"
                 " --implementation installed, which judges the Kueue that is there"
             )
-        self.config = cluster.run_controller(self.controller()).config
+        self.program = cluster.run_controller(self.controller())
+        self.config = self.program.config
 
     def controller(self) -> Controller:
         """What is run."""

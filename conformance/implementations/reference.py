@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import yaml
 
 import conformance
 from conformance import manifest_files
 from conformance.clusters import Cluster, lws
 from conformance.clusters.applying import apply_all, are_served, path_of, read_documents, served_by
+from conformance.clusters.controllers import merged
 from conformance.clusters.controlplane import STAGE_CONTROLLERS
 from conformance.clusters.pki import service_account
 from conformance.clusters.processes import Program
@@ -66,6 +66,7 @@ class Reference:
         self.source = f"this suite, with the CRDs of {components.versions()['kueue']['source']}"
         self.config: dict[str, Any] = dict(config)
         self.scope, self.fault = scope, fault
+        self.program: RunningProgram | None = None
 
     def put_on(self, cluster: Cluster) -> None:
         from conformance.clusters.local import LocalCluster
@@ -75,7 +76,7 @@ class Reference:
                 f"the implementation reference is put on a local cluster only; on --cluster {cluster.provider} use"
                 " --implementation installed, which judges what is there"
             )
-        cluster.run(self.running(cluster))
+        self.program = cluster.run(self.running(cluster))
 
     def running(self, cluster: LocalCluster) -> RunningReference:
         """What is run."""
@@ -91,13 +92,15 @@ class RunningReference(RunningProgram):
     ) -> None:
         self.scope, self.fault = scope, fault
         super().__init__(cluster, scoped("reference", scope), probes(scoped(NAMESPACE, scope) if scope else "default"))
-        self.config = dict(config)
+        self.config = self._put_on_with = dict(config)
         self._crds = crds
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._config_file = self._folder / "config.yaml"
-        self._config_file.write_bytes(msgspec.json.format(msgspec.json.encode(self.config)))
+        self._use(self.config)
+
+    def configured(self, over: Mapping[str, Any]) -> dict[str, Any]:
+        return merged(self._put_on_with, over)
 
     def _run_at(self, webhook_port: int, health_port: int) -> Program:
         cluster = self._cluster

@@ -10,7 +10,7 @@ Nothing here knows clusters, stories or claims: which items claim a requirement 
 
 from __future__ import annotations
 
-from conformance.requirements.applies import Here, Prospect, Selection, applies
+from conformance.requirements.applies import AFTER_ALL_ELSE, Here, Prospect, Selection, applies
 from conformance.requirements.loading import Catalogue, load
 from conformance.requirements.records import (
     AREAS,
@@ -24,6 +24,7 @@ from conformance.requirements.records import (
 )
 
 __all__ = [
+    "AFTER_ALL_ELSE",
     "AREAS",
     "CAPABILITIES",
     "FEATURES",

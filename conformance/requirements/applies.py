@@ -7,7 +7,7 @@ is not known here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,7 @@ from conformance.outcomes import Level, Outcome
 from conformance.requirements.records import Requirement
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(-(?:alpha|beta|rc)\b)?")
+AFTER_ALL_ELSE: Final = "restarts or reconfigures the implementation after all else, which was left out"
 _Release = tuple[int, int, int, int]
 
 
@@ -26,6 +27,16 @@ class Here:
     capabilities: frozenset[str] = frozenset()
     kueue: str | None = None
     lws: str | None = None
+    forgone: Mapping[str, str] = field(default_factory=dict)
+    """Capabilities that the cluster has and the run cannot use, each with the reason."""
+
+    def lacks(self, missing: Iterable[str]) -> Prospect:
+        """What becomes of a claim that needs capabilities which are missing."""
+        names = list(missing)
+        because = dict.fromkeys(self.forgone[name] for name in names if name in self.forgone)
+        absent = [name for name in names if name not in self.forgone]
+        said = [f"this cluster lacks {', '.join(absent)}"] if absent else []
+        return Prospect(Outcome.NOT_TESTABLE, "; ".join([*said, *because]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class Selection:
     """What a person asked for.
 
     Ids, where given, are asked for instead of the profile; levels and features narrow either of the two. `skips` (id to
-    reason) win over all of it. Without `sequential` whatever needs a cluster of its own is left out.
+    reason) win over all of it. Without `sequential` whatever comes after all else is left out.
     """
 
     profile: str = "page"
@@ -72,7 +83,7 @@ def applies(record: Requirement, here: Here, chosen: Selection) -> Prospect:
     if not record.claimed:
         return Prospect(Outcome.NOT_TESTABLE, f"not claimed: {record.reason}")
     if missing := [capability for capability in record.needs if capability not in here.capabilities]:
-        return Prospect(Outcome.NOT_TESTABLE, f"this cluster lacks {', '.join(missing)}")
+        return here.lacks(missing)
     return Prospect()
 
 
@@ -91,7 +102,7 @@ def _left_out(record: Requirement, chosen: Selection) -> str:
     if chosen.features and record.feature not in chosen.features:
         return f"feature {record.feature} was not asked for"
     if record.serial and not chosen.sequential:
-        return "needs a cluster of its own, and those were left out"
+        return AFTER_ALL_ELSE
     return ""
 
 

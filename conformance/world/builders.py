@@ -26,8 +26,8 @@ from conformance.names import (
 from conformance.trace.records import Object
 from conformance.world.requests import Requests
 
-IMAGE = "registry.k8s.io/pause:3.10"
-"""Never pulled on fake nodes; a real image, so that the same objects run on real kubelets."""
+IMAGE, NEW_IMAGE = "registry.k8s.io/pause:3.10", "registry.k8s.io/pause:3.10.1"
+"""Never pulled on fake nodes; real images, so that the same objects run on real kubelets."""
 LEADER = Requests(cpu=100)
 WORKER = Requests(cpu=200)
 """What the pods of the page's first sample ask for, and those of a set of which the story says nothing else."""
@@ -64,6 +64,12 @@ class SetSpec:
         spec = self.object["spec"]
         templates = spec["leaderWorkerTemplate"] | {f"{role}Template": template}
         return replace(self, object=self.object | {"spec": spec | {"leaderWorkerTemplate": templates}})
+
+    def rolling(self, *, unavailable: int = 1, surge: int = 0) -> SetSpec:
+        """The same with this many groups that a rolling update may make unavailable, or have beyond its replicas."""
+        limits = {"maxUnavailable": unavailable, "maxSurge": surge}
+        strategy = {"type": "RollingUpdate", "rollingUpdateConfiguration": limits}
+        return replace(self, object=self.object | {"spec": self.object["spec"] | {"rolloutStrategy": strategy}})
 
     def held_not_ready(self) -> SetSpec:
         """The same with leaders that run but do not become Ready until the story releases them (our KWOK stage).

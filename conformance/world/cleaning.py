@@ -24,7 +24,7 @@ from conformance.trace.history import View
 if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
 
-IN_ORDER = (("LocalQueue", "ClusterQueue"), ("ResourceFlavor",), ("Topology", "Node"))
+IN_ORDER = (("LocalQueue", "ClusterQueue"), ("ResourceFlavor", "AdmissionCheck"), ("Topology", "Node"))
 """What is ended together, and what only after that.
 
 A Topology whose flavor goes at the same time may keep its finalizer for ever: Kueue 0.19.2 looks for flavors that use
@@ -116,6 +116,7 @@ def _release(tenant: Tenant) -> None:
         "LocalQueue",
         "ClusterQueue",
         "ResourceFlavor",
+        "AdmissionCheck",
         "Topology",
         "Node",
     ):

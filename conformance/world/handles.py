@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from conformance.errors import HarnessError
 from conformance.expectations.model import Expectation, Subject
 from conformance.expectations.subjects import Group, OfGroup, OfQueue, OfSet, Queue, WholeSet
 from conformance.kube import MERGE_PATCH, Object
@@ -44,10 +45,21 @@ class Handle(Generic[S]):
         """Whether it holds in the latest state that was seen: to choose how the story goes on, never a verdict."""
         return expectation.holds(self.subject, self.tenant.feed.view)
 
+    @property
+    def found(self) -> S:
+        """The subject in the latest state that was seen: to act on what it consists of, never a verdict."""
+        return self.subject.bind(self.tenant.feed.view)
+
 
 @dataclass(frozen=True)
 class GroupHandle(Handle[Group]):
     """One group of a set."""
+
+    def set_active(self, active: bool) -> None:
+        """Deactivate the group's Workload, or make it active again."""
+        if (workload := self.found.workload) is None:
+            raise HarnessError(f"{self.subject.title} has no Workload to set spec.active of")
+        self.tenant.patch("Workload", workload["metadata"]["name"], {"spec": {"active": active}})
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,15 @@ class SetHandle(Handle[WholeSet]):
     def edit(self, patch: Object) -> None:
         """Apply a merge patch to the set."""
         self.tenant.patch("LeaderWorkerSet", self.spec.name, patch, content_type=MERGE_PATCH)
+
+    def roll(self, image: str) -> None:
+        """Give every container of its templates another image."""
+        templates = {
+            name: {"spec": {"containers": [one | {"image": image} for one in template["spec"]["containers"]]}}
+            for name, template in self.spec.object["spec"]["leaderWorkerTemplate"].items()
+            if name in ("leaderTemplate", "workerTemplate")
+        }
+        self.edit({"spec": {"leaderWorkerTemplate": templates}})
 
     def delete(self) -> None:
         """Delete it in the background, as `kubectl delete` does."""

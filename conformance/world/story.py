@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from conformance.errors import UsageError
 from conformance.expectations.judging import END
+from conformance.world.phases import Phase
 
 if TYPE_CHECKING:
     from conformance.world.tenant import Tenant
@@ -40,6 +41,8 @@ class Story:
     body: Callable[[Tenant], None]
     module: str
     needs: frozenset[str]
+    phase: Phase | None = None
+    """The part of the run in which it is told; None: with all others, at once."""
 
     def __hash__(self) -> int:
         return hash((self.module, self.name))
@@ -54,9 +57,9 @@ class Claim:
 
 
 def story(
-    *, moments: Mapping[str, str] | None = None, needs: tuple[str, ...] = ()
+    *, moments: Mapping[str, str] | None = None, needs: tuple[str, ...] = (), phase: Phase | None = None
 ) -> Callable[[Callable[[Tenant], None]], Story]:
-    """Declare a story. `needs` names cluster capabilities beyond those of its requirements.
+    """Declare a story. `needs` names cluster capabilities beyond those of its requirements and its `phase`.
 
     Raises UsageError for a story without a docstring, and for a moment whose name is not in kebab-case or is `end`, the
     moment that every story has.
@@ -71,7 +74,8 @@ def story(
                     f"story {body.__name__}: {moment!r} is no name for a moment; write for example 'two-run'"
                 )
         sentence = " ".join(body.__doc__.split())
-        return Story(body.__name__, sentence, dict(moments or {}), body, body.__module__, frozenset(needs))
+        of_all = frozenset(needs) | (phase.needs if phase is not None else frozenset())
+        return Story(body.__name__, sentence, dict(moments or {}), body, body.__module__, of_all, phase)
 
     return declare
 

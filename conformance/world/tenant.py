@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from conformance.clusters.restarting import Restarting
 from conformance.deadlines import Deadlines
 from conformance.errors import HarnessError
 from conformance.expectations.groups import tried
@@ -34,6 +35,7 @@ from conformance.world.handles import (
     set_handle,
 )
 from conformance.world.hosts import Hosts
+from conformance.world.implementation import ImplementationHandle
 from conformance.world.racks import CANARY_HOST, Host, racks
 from conformance.world.requests import CANARY, Quota, Requests, groups
 from conformance.world.story import Story
@@ -59,6 +61,8 @@ class Ground:
     """Raises Cancelled or HarnessError when the run is over or the cluster broke."""
     scope: str = ""
     """Which of several implementations on the cluster is judged: everything of a tenant carries the label; or none."""
+    restarting: Restarting | None = None
+    """The implementation's process, where it is ours to stop and start."""
 
 
 class Tenant:
@@ -75,12 +79,15 @@ class Tenant:
         self._covers: tuple[str, ...] = ()
         self._topology = False
         self.hosts = Hosts(self)
+        self.implementation = ImplementationHandle(self)
         self._canaries = 0
         self.marked: list[tuple[str, Subject[Any], tuple[Expectation[Any], ...]]] = []
         """The moments that were marked, with what was then seen of which subject."""
         self._written: dict[str, int] = {}
         """UID to revision of what the story wrote last: a wait looks only at states in which that has been seen."""
         self.opened = False
+        self.waits: list[float] = []
+        """How many seconds each wait took that came true."""
 
     # Setting up
 
@@ -140,7 +147,9 @@ class Tenant:
             self.add(self.hosts.laid_out(host))
         self.log.say(f"hosts: {layout}")
         self.wait_for(
-            "every host is Ready with exactly its capacity", lambda view: self._as_laid_out(view, hosts) or None
+            "every host is Ready with exactly its capacity",
+            lambda view: self._as_laid_out(view, hosts) or None,
+            "control-plane",
         )
 
     def _as_laid_out(self, view: View, hosts: list[Host]) -> bool:
@@ -214,12 +223,24 @@ class Tenant:
     def local_queue(self, name: str = "user-queue") -> QueueHandle:
         return queue_handle(self, "LocalQueue", name)
 
+    def stop(self, policy: str, queue: str = "user-queue") -> None:
+        """Set the stop policy of the ClusterQueue behind a LocalQueue: None, Hold or HoldAndDrain."""
+        self.patch("ClusterQueue", self._queues[queue], {"spec": {"stopPolicy": policy}}, namespaced=False)
+
     def patch(
-        self, kind: str, name: str, body: Any, *, content_type: str = MERGE_PATCH, namespaced: bool = True
+        self,
+        kind: str,
+        name: str,
+        body: Any,
+        *,
+        content_type: str = MERGE_PATCH,
+        namespaced: bool = True,
+        subresource: str | None = None,
     ) -> None:
-        """Patch an object of the tenant."""
+        """Patch an object of the tenant, or a subresource of it such as `status`."""
         self.ground.alive()
-        answer = self.ground.kube.patch(kind, name, self.name if namespaced else None, body, content_type=content_type)
+        namespace = self.name if namespaced else None
+        answer = self.ground.kube.patch(kind, name, namespace, body, content_type=content_type, subresource=subresource)
         self._edited("patch", kind, answer)
         self.log.manifest("patch", {"kind": kind, "name": name, "patch": body})
 
@@ -230,6 +251,11 @@ class Tenant:
         self.ground.kube.delete(kind, name, self.name if namespaced else None, **options)
         self._write_edit("delete", kind, name, self.feed.latest)
         self.log.say(f"delete {kind} {name}")
+
+    def did(self, verb: str, kind: str, name: str) -> None:
+        """Record what the story did to something that is no object of the API."""
+        self._write_edit(verb, kind, name, self.feed.latest)
+        self.log.say(f"{verb} {kind} {name}")
 
     def next_second(self, count: int = 1) -> None:
         """Wait until the API server's clock has moved on by whole seconds: where a rule compares creation times."""
@@ -273,6 +299,7 @@ class Tenant:
             reason = f"{subject.title} was not {wanted} within {seconds:g} s"
             raise WaitFailed(reason, moment=moment, promised=promised, mismatches=left) from None
         waited = time.monotonic() - begun
+        self.waits.append(waited)
         self.log.say(f"{subject.title}: {wanted} after {waited:.2f} s" + (f" ({moment})" if moment else ""))
         if moment is not None:
             self._mark(moment, waited, wanted, subject.title)
