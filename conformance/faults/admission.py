@@ -226,14 +226,14 @@ def only_one_queue_of_a_namespace() -> None:
 
 
 @fault(
-    "When a group does not fit, the running groups of its queue are started anew to look for room.",
+    "When a group does not fit, the running groups of its queue are evicted in case that makes room.",
     caught={
         "ADM-09": ("keeps pod_uids", "keeps admission_time", "complete"),
         "UP-01": "keeps pod_uids",
         "DOWN-05": "keeps pod_uids",
     },
 )
-def waiting_group_restarts_running_ones() -> None:
+def waiting_group_evicts_running_ones() -> None:
     original = admission.turn_down
     known: set[str] = set()
 

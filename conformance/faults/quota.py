@@ -175,7 +175,7 @@ def gpus_not_charged() -> None:
     "All groups of a set but its first are charged to the ClusterQueue of the first LocalQueue of their namespace.",
     caught={"QSEL-11": "charged_to", "QUO-02": ("usage", "counts")},
 )
-def charged_to_another_queue() -> None:
+def later_groups_charged_to_the_first_queue() -> None:
     original = admission.attempted
 
     def attempted(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload) -> Attempt:
