@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace as but
 
 from conformance.faults.model import fault, replace
 from conformance.faults.quota import shares, unlimited
-from conformance.reference import admission, eviction, flavors, lifecycle
+from conformance.reference import admission, eviction, flavors, lifecycle, pods, queue_status, quota
 from conformance.reference.draft import Draft
 from conformance.reference.flavors import Attempt
-from conformance.reference.model import Admission, ClusterQueue, LocalQueue, Workload
+from conformance.reference.model import Admission, ClusterQueue, LocalQueue, Usage, Workload
 from conformance.reference.quota import Ledger
 from conformance.reference.room import Room
 from conformance.reference.topology import Places
 
 
 @fault(
-    "A group that does not fit is given a reservation first and loses it when the quota is counted.",
+    "A group that does not fit is given a reservation when one of lower priority comes, and loses it again.",
     caught={
         "ADM-02": "no_quota_reserved",
         "ADM-03": "at_most_admitted",
@@ -24,15 +25,17 @@ from conformance.reference.topology import Places
         "I6": "I6",
     },
 )
-def reserved_before_quota_is_counted() -> None:
+def reserved_without_quota_for_a_moment() -> None:
     refuse, why_stopped = admission.turn_down, lifecycle.why_stopped
     reserved: set[str] = set()
 
     def turn_down(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload, attempt: Attempt | None) -> None:
-        known = workload.conditions.get("QuotaReserved")
-        if known is None or workload.uid in reserved:
-            # Told first that it waits, so that it has been seen to wait.
-            refuse(draft, room, queue, workload, attempt or Attempt("nofit", refusal="waits"))
+        others = (
+            it for it in draft.all_workloads() if it.queue == workload.queue and it.namespace == workload.namespace
+        )
+        passed = any(it.priority < workload.priority and "QuotaReserved" not in it.conditions for it in others)
+        if not passed or workload.uid in reserved:
+            refuse(draft, room, queue, workload, attempt)
             return
         wanted = flavors.assign(draft, unlimited(draft), Places.of(draft), workload, queue, may_preempt=False)
         if wanted.admission is not None:
@@ -51,12 +54,19 @@ def reserved_before_quota_is_counted() -> None:
 
 
 @fault(
-    "A group that scale-up adds to a running set is admitted without quota.",
-    caught={"UP-02": "gated", "I6": "I6"},
+    "A group that scale-up adds to a running set needs no quota.",
+    caught={"UP-02": "gated", "ADM-03": "ready_groups", "I6": "I6"},
 )
 def scale_up_needs_no_quota() -> None:
     original = flavors.assign
     waited: set[str] = set()
+    free: set[str] = set()
+    holding = quota.reservations
+
+    def reservations(draft: Draft) -> Iterator[tuple[str, Usage]]:
+        known = draft.snapshot.workloads
+        charged = {key: workload for key, workload in known.items() if workload.uid not in free}
+        return holding(Draft(but(draft.snapshot, workloads=charged), draft.now, draft.rules, workloads=draft.workloads))
 
     def assign(
         draft: Draft,
@@ -73,9 +83,11 @@ def scale_up_needs_no_quota() -> None:
             waited.add(workload.uid)
         if workload.uid not in waited:
             ledger, claims = unlimited(draft), None
+            free.add(workload.uid)
         return original(draft, ledger, places, workload, queue, claims, may_preempt=may_preempt)
 
     replace(flavors, "assign", assign)
+    replace(quota, "reservations", reservations)
 
 
 @fault(
@@ -112,6 +124,21 @@ def admitted_to_be_deleted() -> None:
 
 
 @fault(
+    "A group without a leader template is taken for one whose leader is missing, and waits.",
+    caught={"UP-08": "running"},
+)
+def waits_for_a_leader_template() -> None:
+    original = admission.attempted
+
+    def attempted(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload) -> Attempt:
+        if len(workload.podsets) == 1 and workload.podsets[0].count > 1:
+            return Attempt("nofit", refusal="the leader is missing")
+        return original(draft, room, queue, workload)
+
+    replace(admission, "attempted", attempted)
+
+
+@fault(
     "The groups of a set are admitted all together or not at all.",
     caught={"ADM-03": "ready_groups"},
 )
@@ -141,10 +168,72 @@ def whole_set_or_nothing() -> None:
 
 
 @fault(
-    "When a group does not fit, the running groups of its queue are started anew to look for room.",
-    caught={"ADM-09": ("keeps pod_uids", "keeps admission_time", "complete"), "UP-01": ("keeps pod_uids",)},
+    "When a group is scaled away, the groups of its set that remain are started anew.",
+    caught={"DOWN-01": "keeps pod_uids", "DOWN-07": ("keeps admission_time", "complete"), "UP-07": "keeps pod_uids"},
 )
-def waiting_group_restarts_running_ones() -> None:
+def scale_down_restarts_the_rest() -> None:
+    original = lifecycle.finalized
+
+    def finalized(draft: Draft, workload: Workload) -> Workload:
+        found = original(draft, workload)
+        set_ = draft.snapshot.sets.get((workload.namespace, workload.set_name))
+        if found is not workload and set_ is not None and not set_.deleted:
+            for other in list(draft.all_workloads()):
+                if other.owner == workload.owner and other.admitted and not other.deleted:
+                    draft.put(eviction.evicted(other, eviction.PREEMPTED, "Started anew", draft.now))
+        return found
+
+    replace(lifecycle, "finalized", finalized)
+
+
+@fault(
+    "An admitted group is told not to be admitted any more as long as pods of it are missing; it keeps its quota.",
+    caught={"POD-14": "admitted", "POD-13": "keeps admission_time", "QUO-02": "admitted"},
+)
+def not_admitted_while_pods_are_missing() -> None:
+    original, count = lifecycle.holding, queue_status.Tally.count
+
+    def holding(draft: Draft, workload: Workload) -> Workload:
+        found = original(draft, workload)
+        size = sum(podset.count for podset in workload.podsets)
+        missing = workload.group_key is not None and 0 < len(draft.pods_of(workload.group_key)) < size
+        if missing and found.reserves and not found.evicted:
+            return eviction.marked(found, "Admitted", False, "PodsMissing", "Pods of the group are missing", draft.now)
+        return found
+
+    def counted(tally: queue_status.Tally, workload: Workload) -> None:
+        if workload.reserves:
+            workload = eviction.marked(workload, "Admitted", True, "Admitted", "", 0)
+        count(tally, workload)
+
+    replace(lifecycle, "holding", holding)
+    replace(queue_status.Tally, "count", counted)
+    replace(pods, "may_run", lambda workload: workload.reserves and not workload.evicted and not workload.deleted)
+
+
+@fault(
+    "Of the queues of a namespace only the first one is served.",
+    caught={"ADM-01": "running"},
+)
+def only_one_queue_of_a_namespace() -> None:
+    original = admission.considered
+
+    def considered(draft: Draft, workload: Workload) -> ClusterQueue | None:
+        names = sorted(name for namespace, name in draft.snapshot.local_queues if namespace == workload.namespace)
+        return original(draft, workload) if workload.queue in names[:1] else None
+
+    replace(admission, "considered", considered)
+
+
+@fault(
+    "When a group does not fit, the running groups of its queue are evicted in case that makes room.",
+    caught={
+        "ADM-09": ("keeps pod_uids", "keeps admission_time", "complete"),
+        "UP-01": "keeps pod_uids",
+        "DOWN-05": "keeps pod_uids",
+    },
+)
+def waiting_group_evicts_running_ones() -> None:
     original = admission.turn_down
     known: set[str] = set()
 
@@ -164,7 +253,13 @@ def waiting_group_restarts_running_ones() -> None:
 
 @fault(
     "A group that did not fit once is not tried again when quota becomes free.",
-    caught={"ADM-06": "running", "UP-02": "running", "DOWN-02": "running", "QUO-09": "running"},
+    caught={
+        "ADM-06": "running",
+        "UP-02": "running",
+        "UP-05": "running",
+        "DOWN-02": "running",
+        "QUO-09": "running",
+    },
 )
 def never_retried_for_quota() -> None:
     original = admission.considered

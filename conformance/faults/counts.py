@@ -57,7 +57,7 @@ def usage_of_pods_that_exist() -> None:
 
 @fault(
     "A queue shows usage once more for every worker pod that it sees.",
-    caught={"QUO-02": "usage", "QUO-01": "usage"},
+    caught={"QUO-02": "usage", "QUO-01": "usage", "UP-08": "usage"},
 )
 def usage_grows_with_pods() -> None:
     def count(draft: Draft, tally: Tally, workload: Workload) -> None:
@@ -126,7 +126,7 @@ def flavor_resources(draft: Draft, workload: Workload) -> list[FlavorResource]:
 
 @fault(
     "A ClusterQueue shows the usage of all queues of the namespace.",
-    caught={"QUO-02": ("usage", "counts"), "QSEL-03": "usage"},
+    caught={"QUO-02": ("usage", "counts")},
 )
 def usage_of_all_queues() -> None:
     original = queue_status.tallies
@@ -144,6 +144,28 @@ def usage_of_all_queues() -> None:
 
 
 @fault(
+    "A ClusterQueue shows usage for pods that are in no queue, if they run on nodes of its flavors.",
+    caught={"QSEL-03": "usage"},
+)
+def usage_of_pods_in_no_queue() -> None:
+    original = queue_status.tallies
+
+    def tallies(draft: Draft) -> Tallies:
+        by_queue, by_local = original(draft)
+        snapshot = draft.snapshot
+        for queue in snapshot.cluster_queues.values():
+            tally = by_queue.setdefault(queue.name, Tally())
+            for (name, resource), quota in queue.quotas.items():
+                labels = snapshot.flavors[name].node_labels.items() if name in snapshot.flavors else {}.items()
+                nodes = [node.name for node in snapshot.nodes.values() if labels <= node.labels.items()]
+                used = sum(snapshot.foreign.get(node, {}).get(resource, 0) for node in nodes)
+                add(tally.used, {(name, resource): min(used, quota.nominal)})
+        return by_queue, by_local
+
+    replace(queue_status, "tallies", tallies)
+
+
+@fault(
     "A queue goes on showing the usage of the last groups that left it.",
     caught={"QUO-05": "released", "ZERO-01": "released", "I8": "I8"},
 )
@@ -152,9 +174,8 @@ def usage_kept_when_nothing_is_left() -> None:
 
     def cluster_queue_status(draft: Draft, queue: ClusterQueue, tally: Tally) -> dict[str, Any]:
         found = original(draft, queue, tally)
-        if not tally.reserving and queue.status.get("reservingWorkloads"):
-            return {**found, "flavorsUsage": queue.status.get("flavorsUsage") or []}
-        return found
+        shown = queue.status.get("flavorsUsage") or []
+        return found if tally.reserving or not shown else {**found, "flavorsUsage": shown}
 
     replace(queue_status, "cluster_queue_status", cluster_queue_status)
 

@@ -102,7 +102,7 @@ def workers_charged_to_the_leader() -> None:
 
 @fault(
     "A group needs room for itself twice over before it is admitted.",
-    caught={"ADM-01": "running", "UP-08": "running", "UP-02": "running", "ADM-06": "running", "QUO-09": "running"},
+    caught={"ADM-01": "running", "QUO-09": "running"},
 )
 def twice_the_room_is_needed() -> None:
     original = flavors.Search.quota
@@ -116,7 +116,7 @@ def twice_the_room_is_needed() -> None:
 
 @fault(
     "The very last of a queue's quota is never given away.",
-    caught={"ADM-01": "running", "ZERO-02": "running", "QUO-02": "usage"},
+    caught={"ADM-01": "running"},
 )
 def last_quota_never_used() -> None:
     def fits(self: Ledger, queue: str, key: FlavorResource) -> int:
@@ -128,7 +128,7 @@ def last_quota_never_used() -> None:
 
 @fault(
     "Once nothing is left of a queue's quota, more groups are admitted without any.",
-    caught={"ADM-03": ("at_most_admitted", "admitted_groups"), "I6": "I6"},
+    caught={"ADM-03": ("at_most_admitted", "admitted_groups"), "QUO-02": "usage", "I6": "I6"},
 )
 def nothing_left_means_no_limit() -> None:
     original = Ledger.available
@@ -155,7 +155,7 @@ def uncovered_resource_is_free() -> None:
     replace(units, "counted", counted)
 
 
-@fault("GPUs are not charged.", caught={"QUO-09": "usage"})
+@fault("GPUs are not charged.", caught={"QUO-09": "usage", "QUO-02": "usage"})
 def gpus_not_charged() -> None:
     original = units.counted
 
@@ -175,7 +175,7 @@ def gpus_not_charged() -> None:
     "All groups of a set but its first are charged to the ClusterQueue of the first LocalQueue of their namespace.",
     caught={"QSEL-11": "charged_to", "QUO-02": ("usage", "counts")},
 )
-def charged_to_another_queue() -> None:
+def later_groups_charged_to_the_first_queue() -> None:
     original = admission.attempted
 
     def attempted(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload) -> Attempt:
@@ -192,30 +192,26 @@ def charged_to_another_queue() -> None:
 # When it is given back
 
 
-Ghosts = dict[str, tuple[Workload, Admission]]
-
-
-def remembered(draft: Draft, known: Ghosts) -> Iterator[Workload]:
-    """The Workloads that once held quota and are gone; `known` is what the passes before have seen."""
-    present = {workload.uid for workload in draft.all_workloads()}
-    for workload in draft.all_workloads():
-        if workload.reserves and workload.admission is not None and workload.uid:
-            known[workload.uid] = workload, workload.admission
-    return (workload for uid, (workload, _) in known.items() if uid not in present)
-
-
 def kept_after(stays: Callable[[Draft, Workload], bool]) -> None:
     """Have quota stay taken of those Workloads that are gone."""
-    original = quota.reservations
-    known: Ghosts = {}
+    admit, original = admission.admit, quota.reservations
+    known: dict[str, Workload] = {}
+
+    def remember(draft: Draft) -> None:
+        known.update({workload.uid: workload for workload in draft.all_workloads() if workload.reserves})
+        admit(draft)
 
     def reservations(draft: Draft) -> Iterator[tuple[str, Usage]]:
         yield from original(draft)
-        for workload in list(remembered(draft, known)):
-            given = known[workload.uid][1]
-            if given.cluster_queue in draft.snapshot.cluster_queues and stays(draft, workload):
+        present = {workload.uid for workload in draft.all_workloads()}
+        for uid, workload in known.items():
+            given = workload.admission
+            if uid in present or given is None or given.cluster_queue not in draft.snapshot.cluster_queues:
+                continue
+            if stays(draft, workload):
                 yield given.cluster_queue, given.usage()
 
+    replace(admission, "admit", remember)
     replace(quota, "reservations", reservations)
 
 
@@ -227,7 +223,7 @@ def set_of(draft: Draft, workload: Workload) -> Set | None:
 
 @fault(
     "The quota of a deleted set's groups is never free for others.",
-    caught={"ADM-06": "running", "QUO-08": "ready"},
+    caught={"ADM-06": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/5015",
 )
 def quota_kept_after_deletion() -> None:
@@ -248,17 +244,12 @@ def quota_kept_after_scale_down() -> None:
 
 
 @fault(
-    "The quota of a set that is scaled to zero is still taken when it comes back.",
+    "A group that comes back, after it was scaled away, is charged beside what it had before.",
     caught={"ZERO-02": "running"},
 )
 def quota_kept_at_zero() -> None:
-    emptied: set[str] = set()
-
     def stays(draft: Draft, workload: Workload) -> bool:
-        found = set_of(draft, workload)
-        if found is not None and not found.replicas:
-            emptied.add(found.uid)
-        return workload.owner in emptied and found is not None
+        return set_of(draft, workload) is not None and workload.key in draft.snapshot.workloads
 
     kept_after(stays)
 
@@ -273,6 +264,19 @@ def workload_never_let_go() -> None:
 
     def finalized(draft: Draft, workload: Workload) -> Workload:
         return workload if workload.reserves else original(draft, workload)
+
+    replace(lifecycle, "finalized", finalized)
+
+
+@fault(
+    "The Workload of a group that never ran keeps its finalizer for ever once it is deleted.",
+    caught={"DEL-04": "gone", "DOWN-05": "absent", "I8": "I8"},
+)
+def waiting_workload_never_let_go() -> None:
+    original = lifecycle.finalized
+
+    def finalized(draft: Draft, workload: Workload) -> Workload:
+        return original(draft, workload) if "Admitted" in workload.conditions else workload
 
     replace(lifecycle, "finalized", finalized)
 
