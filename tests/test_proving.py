@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def stopped(outcome: str, moment: str | None, *names: str) -> list[Record]:
     return [*records, Stopped(0.0, STORY, outcome, "it was not so", moment, None, left)]
 
 
-def verdicts(records: list[Record]) -> dict[str, Verdict]:
+def verdicts(records: Iterable[Record]) -> dict[str, Verdict]:
     return {one.claim: one for one in judge_claims(ONE.claims, History(records))}
 
 
