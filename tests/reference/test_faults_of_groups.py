@@ -129,8 +129,9 @@ def surging(groups_there: int) -> Miniature:
     mini = world(cpu=800)
     surge = {"spec": {"rolloutStrategy": {"rollingUpdateConfiguration": {"maxSurge": 1}}}}
     for number in (2, groups_there):
-        now = {**surge, "status": {"replicas": number}}
-        later(mini, lambda now=now: mini.edit("LeaderWorkerSet", "s", now, "ns"))
+        mini.now += 5
+        mini.edit("LeaderWorkerSet", "s", {**surge, "status": {"replicas": number}}, "ns")
+        mini.settle()
     return mini
 
 
