@@ -77,7 +77,7 @@ def kept_after_a_loss(of: str) -> bool:
 
 
 def conditions(mini: Miniature) -> list[str]:
-    found = [it["status"].get("conditions") or () for it in mini.all("Workload").values()]
+    found = [it.get("status", {}).get("conditions") or () for it in mini.all("Workload").values()]
     return sorted(one["type"] for of_one in found for one in of_one)
 
 
@@ -147,6 +147,16 @@ def unlabelled() -> Miniature:
     return mini
 
 
+def started_at_first() -> str:
+    """What is said of the reservation when the first pod starts."""
+    mini = world(replicas=0)
+    mini.edit("LeaderWorkerSet", "s", {"spec": {"replicas": 1}}, "ns")
+    while not free(mini):
+        mini.decide()
+        mini.controllers()
+    return str(conditions(mini))
+
+
 # Answers of the webhook of sets
 
 
@@ -178,6 +188,7 @@ OTHER_QUEUE = {"labels": {names.QUEUE_NAME: "other"}}
 LOOKS: dict[str, Callable[[], object]] = {
     "ungated-before-admission": lambda: free(world(cpu=100)),
     "leader-ungated-before-admission": lambda: free(world(cpu=100)),
+    "pods-come-before-their-admission": started_at_first,
     "only-the-leader-starts": lambda: free(world()),
     "last-worker-stays-gated": lambda: free(world(replicas=2)),
     "gated-for-ever-after-a-wait": lambda: free(waits_then_fits()),
