@@ -155,6 +155,68 @@ def list_(
 
 
 @app.command()
+def prove(
+    everything: Annotated[bool, typer.Option("--all", help="tell every story under every fault")] = False,
+    own: Annotated[
+        bool, typer.Option("--own", help="tell as little as shows of each claim one fault it catches")
+    ] = False,
+    known: Annotated[
+        Path | None, typer.Option("--matrix", metavar="FILE", help="with --own: a matrix that says what caught what")
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="show the faults and what must catch them; run nothing")
+    ] = False,
+    fault: Annotated[list[str] | None, typer.Option(metavar="NAME", help="only this fault (repeatable)")] = None,
+    claim: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this claim (repeatable)")] = None,
+    requirement: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="only claims of this requirement (repeatable)")
+    ] = None,
+    story: Annotated[list[str] | None, typer.Option(metavar="NAME", help="only this story (repeatable)")] = None,
+    profile: Annotated[str, typer.Option(metavar="NAME", help="only claims of this profile's requirements")] = "full",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="results; cells that it has already are not told again")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="go on in the results folder of an earlier prove")
+    ] = None,
+    at_once: Annotated[
+        int | None, typer.Option(metavar="NUMBER", min=1, help="faults at once [default: 2 per core]")
+    ] = None,
+    stories_at_once: Annotated[
+        int | None, typer.Option(metavar="NUMBER", min=1, help="stories at once over all faults [default: 8 per core]")
+    ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="keep the recorded histories of all stories")] = False,
+    slow: Annotated[float, typer.Option(metavar="FACTOR", help="multiply every deadline by this")] = 1.0,
+    kueue_version: Annotated[str | None, typer.Option(metavar="VERSION", help="whose CRDs are used")] = None,
+    lws_version: Annotated[str | None, typer.Option(metavar="VERSION")] = None,
+    store: Annotated[Path | None, typer.Option(metavar="FOLDER")] = None,
+) -> None:
+    """Try faulty implementations: does each claim fail for the one thing that it is about?
+
+    Without --all or --own each fault is told the stories of the claims that must catch it, and five others.
+    """
+    from conformance.proving.command import Asked, show_faults
+    from conformance.proving.command import prove as try_faults
+
+    if listed:
+        raise typer.Exit(show_faults(fault or ()))
+    given = {
+        "implementation": "reference",
+        "profile": profile,
+        "requirement": requirement,
+        "story": story,
+        "out": out,
+        "stories-at-once": stories_at_once,
+        "slow": slow,
+        "kueue-version": kueue_version,
+        "lws-version": lws_version,
+        "store": store,
+    }
+    asked = Asked(fault or (), claim or (), everything, own, known, at_once, resume, trace)
+    raise typer.Exit(try_faults(settle(given), asked))
+
+
+@app.command()
 def doctor(
     kubeconfig: Annotated[Path | None, typer.Option(metavar="FILE", help="also check this kubeconfig")] = None,
     store: Annotated[Path | None, typer.Option(metavar="FOLDER", help="where built components are kept")] = None,

@@ -110,8 +110,11 @@ class Session:
 
     def _waits_in_vain(self, story: Story) -> bool:
         """Whether one of its waits is known to run out: then it takes a whole deadline, and had better begin first."""
-        listed = [self.deviation(requirement) for requirement in story.moments.values()]
-        return any(one is not None and one.kind == "always" for one in listed)
+        return any(map(self._known_to_fail, story.moments.values()))
+
+    def _known_to_fail(self, requirement: str) -> bool:
+        listed = self.deviation(requirement)
+        return listed is not None and listed.kind == "always"
 
     def _end_what_began(self, error: BaseException) -> None:
         """Stop what is up; nothing stays of a run asked for wrongly, or given up before there was a cluster."""
@@ -162,6 +165,7 @@ class Session:
             self.alive,
             near.scope,
             near.restarting(self._lost),
+            self._known_to_fail,
         )
         self.teller = Teller(
             ground,

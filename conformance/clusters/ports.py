@@ -50,9 +50,15 @@ class Reservation:
 
 
 def run_on_free_ports(
-    processes: Processes, choose: Callable[[], tuple[Program, Reservation]], ready: Callable[[Program], None]
+    processes: Processes,
+    choose: Callable[[], tuple[Program, Reservation]],
+    ready: Callable[[Program], None],
+    *,
+    may_die: bool = False,
 ) -> None:
     """Start a program on the ports that `choose` has reserved for it; once more if they were taken all the same.
+
+    The death of one that `may_die` breaks nothing, and stays the caller's to see.
 
     `ready` returns when the program serves, and raises HarnessError when it is dead or does not come to that.
     """
@@ -61,7 +67,8 @@ def run_on_free_ports(
         processes.start(program, tentative=True)
         try:
             ready(program)
-            processes.settle(program.name)
+            if not may_die:
+                processes.settle(program.name)
             return
         except HarnessError:
             death = processes.death_of(program.name)

@@ -37,6 +37,9 @@ REMOUNT_SECONDS: Final = 0.5
 class RunningProgram(ABC):
     """A program and its process. `probes` are objects whose dry-run creation goes through each kind of its webhooks."""
 
+    may_die = False
+    """Whether its death is no reason to give up the cluster."""
+
     def __init__(self, cluster: LocalCluster, name: str, probes: Sequence[Object]) -> None:
         self.name = name
         self.config: dict[str, Any] = {}
@@ -52,7 +55,7 @@ class RunningProgram(ABC):
         """Apply what it needs, start it, and wait until every kind of its webhooks answers."""
         self._prepare()
         self._cluster.wait_for_api()
-        run_on_free_ports(self._cluster.processes, self._choose, self._await_ready)
+        run_on_free_ports(self._cluster.processes, self._choose, self._await_ready, may_die=self.may_die)
 
     def stop(self) -> None:
         """End the process, as a rollout or a lost node would; its manifests and ports stay."""
@@ -65,7 +68,8 @@ class RunningProgram(ABC):
             self._use(config)
         self._cluster.processes.start(self._program, tentative=True)
         self._await_ready(self._program)
-        self._cluster.processes.settle(self.name)
+        if not self.may_die:
+            self._cluster.processes.settle(self.name)
         for held in self._held:
             held.release()
 

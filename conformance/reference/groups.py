@@ -57,7 +57,7 @@ def _keep_set(draft: Draft, set_: Set) -> None:
         workload = draft.workload(key)
         if workload is None or workload.group is None:
             continue
-        if 0 <= workload.group < wanted:
+        if not surplus(workload, set_, draft.snapshot):
             there[workload.group] = workload
         elif not workload.deleted:
             draft.delete_workload(workload)
@@ -77,6 +77,11 @@ def stamped(set_: Set) -> bool:
     """
     annotations = (set_.worker_template.get("metadata") or {}).get("annotations") or {}
     return annotations.get(SUSPENDING_PARENT) == LWS_FRAMEWORK
+
+
+def surplus(workload: Workload, set_: Set, snapshot: Snapshot) -> bool:
+    """Whether a Workload of the set stands for no group of it, since that was scaled away."""
+    return workload.group is None or not 0 <= workload.group < groups_wanted(set_)
 
 
 def groups_wanted(set_: Set) -> int:

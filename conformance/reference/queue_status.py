@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from conformance.reference import amounts, queues, times
 from conformance.reference.draft import Draft
-from conformance.reference.model import ClusterQueue, FlavorResource, LocalQueue, Workload
+from conformance.reference.model import ClusterQueue, FlavorResource, Key, LocalQueue, Workload
 from conformance.reference.writes import Request
 
 ACTIVE: Final = "Active"
@@ -51,14 +51,7 @@ def waits(workload: Workload) -> bool:
 
 def keep(draft: Draft) -> list[Request]:
     """The status patches of all queues whose status is not what it should be."""
-    by_queue: dict[str, Tally] = {}
-    by_local: dict[tuple[str, str], Tally] = {}
-    for workload in draft.all_workloads():
-        local = (workload.namespace, workload.queue)
-        by_local.setdefault(local, Tally()).count(workload)
-        name = cluster_queue_of(draft, workload)
-        if name:
-            by_queue.setdefault(name, Tally()).count(workload)
+    by_queue, by_local = tallies(draft)
     requests: list[Request] = []
     for queue in draft.snapshot.cluster_queues.values():
         requests += _patch(queue, cluster_queue_status(draft, queue, by_queue.get(queue.name) or Tally()))
@@ -67,6 +60,18 @@ def keep(draft: Draft) -> list[Request]:
             local_queue, local_queue_status(draft, local_queue, by_local.get(local_queue.key) or Tally())
         )
     return requests
+
+
+def tallies(draft: Draft) -> tuple[dict[str, Tally], dict[Key, Tally]]:
+    """The Workloads of each ClusterQueue and of each LocalQueue, counted."""
+    by_queue: dict[str, Tally] = {}
+    by_local: dict[Key, Tally] = {}
+    for workload in draft.all_workloads():
+        by_local.setdefault((workload.namespace, workload.queue), Tally()).count(workload)
+        name = cluster_queue_of(draft, workload)
+        if name:
+            by_queue.setdefault(name, Tally()).count(workload)
+    return by_queue, by_local
 
 
 def cluster_queue_of(draft: Draft, workload: Workload) -> str:

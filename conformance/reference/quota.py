@@ -125,6 +125,13 @@ def cohort_problem(snapshot: Snapshot, cohort: str) -> str:
     return ""
 
 
+def reservations(draft: Draft) -> Iterator[tuple[str, Usage]]:
+    """What every Workload that reserves takes of its ClusterQueue, those being evicted or deleted included."""
+    for workload in draft.all_workloads():
+        if workload.reserves and workload.admission is not None:
+            yield workload.admission.cluster_queue, workload.admission.usage()
+
+
 class Ledger:
     """Quota and use of every ClusterQueue; all amounts are thousandths. Names that it does not know have no quota."""
 
@@ -138,9 +145,8 @@ class Ledger:
         """The quota of the snapshot, used by every Workload that reserves, those being evicted or deleted included."""
         queues, problems = trees(draft.snapshot)
         ledger = cls(queues, problems)
-        for workload in draft.all_workloads():
-            if workload.reserves and workload.admission is not None:
-                ledger.take(workload.admission.cluster_queue, workload.admission.usage())
+        for queue, usage in reservations(draft):
+            ledger.take(queue, usage)
         return ledger
 
     def copy(self) -> Ledger:

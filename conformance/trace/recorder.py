@@ -139,6 +139,14 @@ class Recorder:
         owners = (("", ""), ("story", story), ("tenant", tenant))
         return [decode(line) for owner in owners for line in list(self._lines.get(owner, ()))]
 
+    def forget(self, story: str, tenant: str) -> None:
+        """Nobody will ask for this story again: free its memory, and record no straggler of its tenant.
+
+        The file keeps what it has."""
+        self._feeds.pop(tenant, None)
+        for owner in (("story", story), ("tenant", tenant)):
+            self._lines.pop(owner, None)
+
     def wake(self) -> None:
         """Make every waiting story ask whether the run is still alive."""
         for feed in list(self._feeds.values()):

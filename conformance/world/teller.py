@@ -8,6 +8,7 @@ invariants can be judged. A cancel token is honoured by every wait.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import queue
 import threading
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from conformance.deadlines import Deadlines
 from conformance.errors import Cancelled, HarnessError
 from conformance.kube import ApiError
 from conformance.trace.fence import fence
@@ -43,6 +45,8 @@ class Telling:
     cleaned: threading.Event = field(default_factory=threading.Event)
     began: float | None = None
     seconds: float = 0.0
+    waits: list[float] = field(default_factory=list)
+    """How many seconds each of its waits took that came true."""
     problem: str | None = None
     """A sentence, when the trace of this story cannot be trusted: the outcome of all its claims is then `error`."""
     cleaning_problem: str | None = None
@@ -60,18 +64,22 @@ class Teller:
         keep_namespaces: bool,
         manifests: bool = False,
         changed: Callable[[Telling], None] = lambda telling: None,
+        deadlines: Callable[[Story], Deadlines] | None = None,
     ) -> None:
+        """`deadlines`: those of a story, where not all stories have the same."""
         self.ground, self._logs = ground, logs
+        self._deadlines_of = deadlines or (lambda story: ground.deadlines)
         self._keep_namespaces, self._manifests, self._changed = keep_namespaces, manifests, changed
         self._tellings: dict[str, Telling] = {}
-        self._to_tell: queue.Queue[Telling] = queue.Queue()
-        self._to_clean: queue.Queue[tuple[Telling, Tenant]] = queue.Queue()
+        self._to_tell: queue.Queue[Telling | None] = queue.Queue()
+        self._to_clean: queue.Queue[tuple[Telling, Tenant] | None] = queue.Queue()
         self._held: set[str] = set()
         self._histories: dict[tuple[str, str], History] = {}
         self._lock = threading.Lock()
-        for number in range(at_once):
+        self._tellers, self._cleaners = at_once, max(2, at_once // 2)
+        for number in range(self._tellers):
             threading.Thread(target=self._tell_forever, name=f"teller-{number}", daemon=True).start()
-        for number in range(max(2, at_once // 2)):
+        for number in range(self._cleaners):
             threading.Thread(target=self._clean_forever, name=f"cleaner-{number}", daemon=True).start()
 
     def tell(self, stories: Iterable[Story]) -> None:
@@ -138,6 +146,8 @@ class Teller:
                 telling = self._to_tell.get_nowait()
             except queue.Empty:
                 return
+            if telling is None:
+                continue
             telling.problem = "the run ended before this story began"
             telling.told.set()
             telling.cleaned.set()
@@ -151,9 +161,18 @@ class Teller:
                 late.append(telling.story.name)
         return late
 
+    def end(self) -> None:
+        """End the threads, once what is queued is told and cleaned up. Nothing more can be told."""
+        for _ in range(self._tellers):
+            self._to_tell.put(None)
+        for _ in range(self._cleaners):
+            self._to_clean.put(None)
+
     def _tell_forever(self) -> None:
         while True:
             telling = self._to_tell.get()
+            if telling is None:
+                return
             try:
                 self.ground.alive()
                 self._tell(telling)
@@ -169,7 +188,8 @@ class Teller:
         telling.cleaned.set()
 
     def _tell(self, telling: Telling) -> None:
-        story, ground = telling.story, self.ground
+        story = telling.story
+        ground = dataclasses.replace(self.ground, deadlines=self._deadlines_of(story))
         telling.began = begun = time.monotonic()
         name = tenant_name(ground.run, story)
         log = StoryLog(self._logs / f"{story.name}.log", manifests=self._manifests)
@@ -179,7 +199,7 @@ class Teller:
         try:
             self._play(telling, tenant)
         finally:
-            telling.seconds = time.monotonic() - begun
+            telling.seconds, telling.waits = time.monotonic() - begun, tenant.waits
             telling.told.set()
             self._changed(telling)
             self._to_clean.put((telling, tenant))
@@ -282,7 +302,10 @@ class Teller:
 
     def _clean_forever(self) -> None:
         while True:
-            telling, tenant = self._to_clean.get()
+            next_one = self._to_clean.get()
+            if next_one is None:
+                return
+            telling, tenant = next_one
             try:
                 owned = "owns-cluster" in self.ground.capabilities
                 if tenant.opened:

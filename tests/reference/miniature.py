@@ -327,7 +327,8 @@ class Miniature:
         both = {"size": size, "workerTemplate": _template(worker, annotations)}
         if leader is not None:
             both["leaderTemplate"] = _template(leader, annotations)
-        labels = {names.QUEUE_NAME: queue, **({names.PRIORITY_CLASS: priority} if priority else {})}
+        labels = {names.QUEUE_NAME: queue} if queue else {}
+        labels |= {names.PRIORITY_CLASS: priority} if priority else {}
         body = {
             "apiVersion": "leaderworkerset.x-k8s.io/v1",
             "kind": "LeaderWorkerSet",

@@ -1,0 +1,69 @@
+"""Faults of cohorts: what queues may borrow of each other, and who comes first."""
+
+from __future__ import annotations
+
+from dataclasses import replace as but
+
+from conformance.faults.model import fault, replace
+from conformance.faults.quota import PLENTY
+from conformance.reference import ordering, quota
+from conformance.reference.model import FlavorResource, Snapshot
+from conformance.reference.quota import Node
+
+
+@fault(
+    "A borrowing limit is ignored.", caught={"COH-02": "gated", "COH-05": ("gated", "no_quota_reserved"), "I6": "I6"}
+)
+def borrowing_limit_ignored() -> None:
+    replace(quota, "borrowing_room", lambda node, key: None)
+
+
+@fault("A lending limit is ignored.", caught={"COH-04": "gated", "COH-05": ("gated", "no_quota_reserved"), "I6": "I6"})
+def lending_limit_ignored() -> None:
+    replace(quota, "kept", lambda node, key: 0)
+
+
+@fault("A queue borrows nothing of its cohort.", caught={"COH-01": "running"})
+def cohort_ignored() -> None:
+    original = quota.trees
+
+    def trees(snapshot: Snapshot) -> tuple[dict[str, Node], dict[str, str]]:
+        alone = {name: but(queue, cohort="") for name, queue in snapshot.cluster_queues.items()}
+        return original(but(snapshot, cluster_queues=alone))
+
+    replace(quota, "trees", trees)
+
+
+@fault(
+    "A queue of a cohort borrows although everything in the cohort is used.",
+    caught={"COH-05": ("gated", "no_quota_reserved"), "I6": "I6"},
+)
+def root_of_cohorts_has_no_limit() -> None:
+    original = quota.available
+
+    def available(node: Node, key: FlavorResource) -> int:
+        return PLENTY if node.parent is None and node.height else original(node, key)
+
+    replace(quota, "available", available)
+
+
+@fault(
+    "Of two groups at the heads of their queues the older one is admitted, even if it borrows what the other one owns.",
+    caught={"COH-06": ("gated", "no_quota_reserved", "running")},
+)
+def borrowers_compete_by_age() -> None:
+    def place_in_cohort(borrowing_level: int, place: tuple[int, float, str]) -> tuple[int, int, float, str]:
+        return (0, *place)
+
+    replace(ordering, "place_in_cohort", place_in_cohort)
+
+
+@fault(
+    "Of two groups at the heads of their queues the one that borrows is admitted first.",
+    caught={"COH-06": ("gated", "no_quota_reserved", "running")},
+)
+def borrowers_first() -> None:
+    def place_in_cohort(borrowing_level: int, place: tuple[int, float, str]) -> tuple[int, int, float, str]:
+        return (-borrowing_level, *place)
+
+    replace(ordering, "place_in_cohort", place_in_cohort)

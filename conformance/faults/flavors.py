@@ -1,0 +1,107 @@
+"""Faults of flavors: which one a group gets, and what its pods get of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace as but
+from typing import Any
+
+from conformance.faults.model import fault, replace
+from conformance.names import QUEUE_NAME
+from conformance.reference import flavors, pods, set_rules
+from conformance.reference.draft import Draft
+from conformance.reference.flavors import Attempt, Choice
+from conformance.reference.model import Assignment, ClusterQueue, Fungibility, Rules, Snapshot, Usage, Workload
+from conformance.reference.pods import Injection
+from conformance.reference.quota import Ledger
+from conformance.reference.topology import Places
+from conformance.reference.units import Slot
+
+
+@fault("The pods of an admitted group do not get the node labels of its flavor.", caught={"FLV-01": "on_flavor"})
+def node_labels_dropped() -> None:
+    original = pods.injection
+
+    def injection(workload: Workload, given: Assignment, snapshot: Snapshot) -> Injection | None:
+        known = {name: but(flavor, node_labels={}) for name, flavor in snapshot.flavors.items()}
+        return original(workload, given, but(snapshot, flavors=known))
+
+    replace(pods, "injection", injection)
+
+
+@fault(
+    "When a set is scaled, the node labels of its flavor are written into its templates.",
+    caught={"DOWN-07": "keeps templates", "FLV-01": "keeps templates"},
+)
+def node_labels_written_into_templates() -> None:
+    original = set_rules.mutate
+
+    def mutate(
+        set_: dict[str, Any], old: Mapping[str, Any] | None, snapshot: Snapshot, rules: Rules | None = None
+    ) -> dict[str, Any]:
+        found = original(set_, old, snapshot, rules)
+        metadata, spec = found.get("metadata") or {}, found.get("spec") or {}
+        if old is None or metadata.get("deletionTimestamp"):
+            return found
+        queue = (metadata.get("labels") or {}).get(QUEUE_NAME, "")
+        local = snapshot.local_queues.get((metadata.get("namespace", ""), queue))
+        owner = snapshot.cluster_queues.get(local.cluster_queue) if local is not None else None
+        if owner is None:
+            return found
+        labels = dict(snapshot.flavors[owner.groups[0].flavors[0]].node_labels)
+        templates = dict(spec["leaderWorkerTemplate"])
+        for name in ("leaderTemplate", "workerTemplate"):
+            if templates.get(name):
+                pod = templates[name]["spec"]
+                selector = {**labels, **(pod.get("nodeSelector") or {})}
+                templates[name] = {**templates[name], "spec": {**pod, "nodeSelector": selector}}
+        return {**found, "spec": {**spec, "leaderWorkerTemplate": templates}}
+
+    replace(set_rules, "mutate", mutate)
+    replace(set_rules, "spec_change", lambda new, old, path: [])
+
+
+@fault("The flavors of a queue are tried in the reverse order.", caught={"FLV-03": "in_flavor", "FLV-10": "in_flavor"})
+def flavors_in_reverse_order() -> None:
+    original = flavors.Search.choices
+
+    def choices(self: flavors.Search, slot: Slot, chosen: tuple[Choice, ...], before: Usage) -> Iterator[Choice]:
+        backwards = but(slot, group=but(slot.group, flavors=slot.group.flavors[::-1]))
+        return original(self, backwards, chosen, before)
+
+    replace(flavors.Search, "choices", choices)
+
+
+@fault(
+    "Only the first flavor of a queue is ever used.", caught={"FLV-03": ("running", "in_flavor"), "FLV-10": "running"}
+)
+def only_the_first_flavor() -> None:
+    original = flavors.Search.choices
+
+    def choices(self: flavors.Search, slot: Slot, chosen: tuple[Choice, ...], before: Usage) -> Iterator[Choice]:
+        return original(self, but(slot, group=but(slot.group, flavors=slot.group.flavors[:1])), chosen, before)
+
+    replace(flavors.Search, "choices", choices)
+
+
+@fault(
+    "Groups are preempted in the first flavor although the second one has room.",
+    caught={"FLV-10": ("keeps pod_uids", "complete", "in_flavor")},
+)
+def preempts_before_the_next_flavor() -> None:
+    original = flavors.assign
+
+    def assign(
+        draft: Draft,
+        ledger: Ledger,
+        places: Places,
+        workload: Workload,
+        queue: ClusterQueue,
+        claims: Ledger | None = None,
+        *,
+        may_preempt: bool = True,
+    ) -> Attempt:
+        first = but(queue, fungibility=Fungibility(stop_when_preempting=True))
+        return original(draft, ledger, places, workload, first, claims, may_preempt=may_preempt)
+
+    replace(flavors, "assign", assign)

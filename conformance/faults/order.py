@@ -1,0 +1,93 @@
+"""Faults of the order: which of the groups that wait is next, and what its priority is."""
+
+from __future__ import annotations
+
+from conformance.faults.model import fault, replace
+from conformance.reference import admission, groups, ordering, podsets
+from conformance.reference.draft import Draft
+from conformance.reference.model import Set, Snapshot, Workload
+
+
+@fault(
+    "With StrictFIFO a group that does not fit lets those behind it pass.",
+    caught={"ADM-08": ("gated", "no_quota_reserved")},
+)
+def strict_lets_others_pass() -> None:
+    replace(admission, "blocks", lambda queue: False)
+
+
+@fault(
+    "StrictFIFO and BestEffortFIFO are mixed up.",
+    caught={"ADM-08": ("gated", "no_quota_reserved", "running")},
+)
+def strict_and_best_effort_swapped() -> None:
+    replace(admission, "blocks", lambda queue: not queue.strict)
+
+
+@fault(
+    "The groups of a queue are tried by their age alone, whatever their priority.",
+    caught={"PRI-10": ("gated", "no_quota_reserved", "running")},
+)
+def priority_ignored() -> None:
+    def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
+        return 0, ordering.queued_since(draft, workload), workload.uid
+
+    replace(ordering, "place_in_queue", place_in_queue)
+
+
+@fault(
+    "Of groups of equal priority the newest is tried first.",
+    caught={"PRI-11": ("gated", "no_quota_reserved", "running")},
+)
+def newest_first() -> None:
+    def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
+        return -workload.priority, -ordering.queued_since(draft, workload), workload.uid
+
+    replace(ordering, "place_in_queue", place_in_queue)
+
+
+@fault(
+    "Groups of equal priority are tried in the order of their sets' names, from the end of the alphabet, not by age.",
+    caught={"PRI-11": ("gated", "no_quota_reserved", "running")},
+)
+def ordered_by_name() -> None:
+    def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
+        # Numbers that sort as the beginnings of the names do, backwards.
+        beginning = workload.set_name.ljust(6)[:6]
+        number = sum(ord(letter) << (8 * place) for place, letter in enumerate(reversed(beginning)))
+        return -workload.priority, -float(number), workload.uid
+
+    replace(ordering, "place_in_queue", place_in_queue)
+
+
+@fault(
+    "The WorkloadPriorityClass that a set names is noted, and its value is not: its Workloads have priority 0.",
+    caught={"PRI-01": "priority", "PRE-01": "running"},
+    upstream="https://github.com/kubernetes-sigs/kueue/pull/4725",
+)
+def priority_class_without_its_value() -> None:
+    original = podsets.priority
+
+    def priority(set_: Set, snapshot: Snapshot) -> tuple[tuple[str, str], int] | None:
+        found = original(set_, snapshot)
+        return None if found is None else (found[0], 0)
+
+    replace(podsets, "priority", priority)
+
+
+@fault(
+    "The WorkloadPriorityClass that a set names is not looked at.",
+    caught={"PRI-01": "priority", "PRE-01": "running"},
+    upstream="https://github.com/kubernetes-sigs/kueue/pull/4725",
+)
+def priority_class_not_used() -> None:
+    replace(podsets, "priority", lambda set_, snapshot: (("", ""), 0))
+
+
+@fault(
+    "The Workloads of a set keep their priority when its class is changed.",
+    caught={"PRI-02": ("priority", "running")},
+    upstream="https://github.com/kubernetes-sigs/kueue/pull/8541",
+)
+def changed_priority_class_ignored() -> None:
+    replace(groups, "class_changed", lambda workload, set_: False)

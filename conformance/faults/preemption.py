@@ -1,0 +1,220 @@
+"""Faults of preemption: who is evicted, for whom, how, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from conformance.faults.model import fault, replace
+from conformance.reference import eviction, lifecycle, pods, preemption, quota
+from conformance.reference.draft import Draft
+from conformance.reference.model import ClusterQueue, Pod, Usage, Workload
+from conformance.reference.preemption import Candidate, Search, Standing
+
+# Who
+
+
+@fault(
+    "All groups of a victim's set are evicted with it.",
+    caught={"PRE-02": ("keeps pod_uids", "complete")},
+)
+def whole_set_preempted() -> None:
+    original = preemption.preempt
+
+    def preempt(draft: Draft, victims: Sequence[Workload], preemptor: Workload, queue: ClusterQueue) -> None:
+        original(draft, victims, preemptor, queue)
+        sets = {victim.owner for victim in victims}
+        for other in list(draft.all_workloads()):
+            if other.owner in sets and other.admitted and not other.evicted:
+                draft.put(eviction.evicted(other, eviction.PREEMPTED, "Preempted with its set", draft.now))
+
+    replace(preemption, "preempt", preempt)
+
+
+@fault(
+    "More groups are evicted than the preemptor needs: all that the policies allow.",
+    caught={"PRE-02": ("keeps pod_uids", "complete")},
+)
+def more_victims_than_needed() -> None:
+    replace(preemption, "first_that_fit", lambda search, taken, borrowing: taken)
+    replace(preemption, "needed", lambda search, taken, borrowing: taken)
+
+
+@fault(
+    "One pod of a victim is deleted, and the victim keeps its reservation.",
+    caught={"PRE-01": ("running", "ready")},
+)
+def one_pod_evicted() -> None:
+    stopped: set[str] = set()
+
+    def preempt(draft: Draft, victims: Sequence[Workload], preemptor: Workload, queue: ClusterQueue) -> None:
+        for victim in victims:
+            found = sorted(draft.pods_of(victim.group_key), key=lambda pod: pod.name) if victim.group_key else []
+            if found and victim.uid not in stopped:
+                stopped.add(victim.uid)
+                draft.delete_pod(found[-1])
+
+    replace(preemption, "preempt", preempt)
+
+
+@fault(
+    "Groups of a priority that is not lower are preempted, against the policy of the queue.",
+    caught={"PRE-10": ("keeps pod_uids", "complete", "never evicted")},
+)
+def higher_priority_preempted() -> None:
+    original = preemption.allowed
+
+    def allowed(search: Search, victim: Workload, place: Standing) -> bool:
+        if place.own and search.queue.preemption.within_queue != "Never":
+            return True
+        return original(search, victim, place)
+
+    replace(preemption, "allowed", allowed)
+
+
+@fault(
+    "Groups of other queues of the cohort are preempted although the queue may not reclaim.",
+    caught={"PRE-10": ("keeps pod_uids", "complete", "never evicted")},
+)
+def preempts_without_reclaim() -> None:
+    original = preemption.allowed
+
+    def allowed(search: Search, victim: Workload, place: Standing) -> bool:
+        return original(search, victim, place) if place.own else True
+
+    def still_allowed(search: Search, candidate: Candidate, borrowing: bool) -> bool:
+        return True
+
+    replace(preemption, "allowed", allowed)
+    replace(preemption, "still_allowed", still_allowed)
+
+
+@fault(
+    "With LowerOrNewerEqualPriority the older of two groups of equal priority is evicted.",
+    caught={"PRE-12": ("keeps pod_uids", "complete", "running", "never evicted")},
+)
+def older_equal_preempted() -> None:
+    original = preemption.allowed
+
+    def allowed(search: Search, victim: Workload, place: Standing) -> bool:
+        policy = search.queue.preemption.within_queue
+        if place.own and policy == "LowerOrNewerEqualPriority" and search.workload.priority == victim.priority:
+            return search.workload.created > victim.created
+        return original(search, victim, place)
+
+    replace(preemption, "allowed", allowed)
+
+
+@fault(
+    "A queue that borrows preempts groups of the cohort whatever `maxPriorityThreshold` says.",
+    caught={"PRE-13": ("keeps pod_uids", "complete", "never evicted")},
+)
+def priority_threshold_ignored() -> None:
+    def may_borrow_from(search: Search, victim: Workload) -> bool:
+        return search.queue.preemption.borrow_within_cohort and victim.priority < search.workload.priority
+
+    replace(preemption, "may_borrow_from", may_borrow_from)
+
+
+@fault(
+    "Of possible victims those of the highest priority go first.",
+    caught={"PRE-14": ("keeps pod_uids", "complete")},
+)
+def highest_priority_goes_first() -> None:
+    def in_order(candidate: Candidate) -> tuple[bool, bool, int, float, str]:
+        reserved = candidate.workload.conditions["QuotaReserved"].since
+        own = not candidate.chain
+        return own, not candidate.nearer, -candidate.workload.priority, -reserved, candidate.workload.uid
+
+    replace(preemption, "in_order", in_order)
+
+
+@fault(
+    "Groups are evicted for one that does not fit after their eviction either.",
+    caught={"PRE-11": ("keeps pod_uids", "complete", "never evicted")},
+)
+def preempts_in_vain() -> None:
+    original = preemption.fewest
+    served: set[str] = set()
+
+    def fewest(search: Search, everybody: Iterable[Candidate], borrowing: bool) -> list[Candidate] | None:
+        candidates = list(everybody)
+        found = original(search, candidates, borrowing)
+        if found is None and candidates and search.workload.uid not in served:
+            served.add(search.workload.uid)
+            return candidates
+        return found
+
+    replace(preemption, "fewest", fewest)
+
+
+# How
+
+
+@fault(
+    "The reservation of an evicted group is given to others while its pods still run.",
+    caught={"PRE-07": ("before", "gated"), "QUO-04": "QUO-04"},
+)
+def quota_free_while_victims_run() -> None:
+    def ended(draft: Draft, workload: Workload) -> bool:
+        known = draft.snapshot.workloads.get(workload.key)
+        return not (known is not None and known.admitted)
+
+    replace(eviction, "ended", ended)
+
+
+@fault(
+    "A preemptor is admitted as soon as its victims are told to go, while they still hold their reservations.",
+    caught={"I6": "I6"},
+)
+def victims_do_not_count() -> None:
+    def reservations(draft: Draft) -> Iterator[tuple[str, Usage]]:
+        for workload in draft.all_workloads():
+            if workload.reserves and workload.admission is not None and not preemption.is_leaving(draft, workload):
+                yield workload.admission.cluster_queue, workload.admission.usage()
+
+    replace(quota, "reservations", reservations)
+
+
+@fault(
+    "The pods of an evicted group run on.",
+    caught={"PRE-01": ("gated", "ready"), "DEACT-01": "gated"},
+)
+def evicted_pods_run_on() -> None:
+    replace(pods, "must_stop", lambda pod: False)
+    original = eviction.started_pods
+
+    def started_pods(draft: Draft, workload: Workload) -> list[Pod]:
+        return original(draft, workload) if workload.deleted else []
+
+    replace(eviction, "started_pods", started_pods)
+
+
+# What becomes of it
+
+
+@fault(
+    "A preempted group is never admitted again.",
+    caught={"PRE-06": ("running", "ready")},
+)
+def victims_not_readmitted() -> None:
+    replace(eviction, "AT_ONCE", frozenset({eviction.NODE_FAILURES}))
+
+
+@fault(
+    "The Workload of an evicted group is deleted, and the group gets a new one.",
+    caught={"PRE-06": "keeps workload_uid"},
+    upstream="https://github.com/kubernetes-sigs/kueue/pull/5015",
+)
+def readmitted_under_a_new_workload() -> None:
+    original = lifecycle.next_stage
+
+    def next_stage(draft: Draft, workload: Workload) -> Workload:
+        found = original(draft, workload)
+        preempted = found.conditions.get("Evicted")
+        ended = workload.reserves and not found.reserves and preempted is not None
+        if ended and preempted and preempted.reason == eviction.PREEMPTED:
+            draft.delete_workload(workload)
+            return workload
+        return found
+
+    replace(lifecycle, "next_stage", next_stage)
