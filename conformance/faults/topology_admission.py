@@ -188,7 +188,7 @@ def waiting_leader_let_go() -> None:
 @fault(
     "The topology gate stays on the pods of an admitted group.",
     caught={
-        **dict.fromkeys(("TAS-01", "TAS-03", "V1", "V4", "V4b", "V5", "V6", "V6c", "V7", "V8", "V11"), "running"),
+        **dict.fromkeys(("TAS-01", "V1", "V4", "V4b", "V5", "V6", "V6c", "V7", "V8", "V11"), "running"),
         **dict.fromkeys(("V12", "V15", "V16", "V17", "V18", "V20", "V21"), "running"),
         "V22": "ready",
     },

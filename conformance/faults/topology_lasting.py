@@ -116,7 +116,7 @@ def assignment_rewritten_later() -> None:
             admission, group, admitted = workload.admission, workload.group_key, workload.conditions.get("Admitted")
             if admission is None or group is None or admitted is None or len(admission.podsets) < 2:
                 continue
-            there = list(draft.pods_of(group))
+            there = draft.snapshot.pods.get(group, {}).values()
             started = sum(not pods.gated(pod) for pod in there) == sum(podset.count for podset in workload.podsets)
             if started and pods.may_run(workload) and (workload.key, admitted.since) not in done:
                 done.add((workload.key, admitted.since))

@@ -54,7 +54,7 @@ def tainted_node_used() -> None:
 
 
 @fault(
-    "A node without a rack label counts as one of the first rack.",
+    "A node without a rack label counts as one of the rack of the node after it.",
     caught={"V12": "assigned_as"},
 )
 def unlabelled_node_used() -> None:
@@ -64,12 +64,11 @@ def unlabelled_node_used() -> None:
         flavor: Flavor, topology: Topology, nodes: Mapping[str, Node], foreign: Mapping[str, Amounts]
     ) -> Leaves:
         own = [node for node in nodes.values() if flavor.node_labels.items() <= node.labels.items()]
-        first: dict[str, str] = {}
-        for node in sorted(own, key=lambda node: node.name):
-            for level in topology.levels:
-                if level in node.labels:
-                    first.setdefault(level, node.labels[level])
-        filled = {node.name: changed(node, labels={**first, **node.labels}) for node in own}
+        filled: dict[str, Node] = {}
+        after: dict[str, str] = {}
+        for node in sorted(own, key=lambda node: node.name, reverse=True):
+            after = {level: node.labels.get(level, after.get(level, "")) for level in topology.levels}
+            filled[node.name] = changed(node, labels={**after, **node.labels})
         return build(flavor, topology, {**nodes, **filled}, foreign)
 
     replace(leaves, "build", labelled)
@@ -96,7 +95,6 @@ def racks_of_one_name_merged() -> None:
         "TAS-01": "whole_group_in_one_rack",
         "V4": "assigned_as",
         "V5": "assigned_as",
-        "V9": "gated",
         "V12": "assigned_as",
     },
 )
