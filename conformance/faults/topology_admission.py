@@ -168,7 +168,15 @@ def not_tried_again_with_new_nodes() -> None:
 
 @fault(
     "The leader of a group that was tried and waits is let go.",
-    caught={"TAS-29": "kueue_gated", "V2": "gated", "V3": "atomic", "V10": "gated", "V19": "gated", "I1": "I1"},
+    caught={
+        "TAS-03": "atomic",
+        "TAS-29": "kueue_gated",
+        "V2": "gated",
+        "V3": "atomic",
+        "V10": "gated",
+        "V19": "gated",
+        "I1": "I1",
+    },
 )
 def waiting_leader_let_go() -> None:
     may_run, starts = pods.may_run, pods.starts

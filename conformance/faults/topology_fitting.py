@@ -61,6 +61,10 @@ def block_for_rack() -> None:
     caught={
         "TAS-01": "whole_group_in_one_rack",
         "TAS-02": "groups_in_different_racks",
+        "TAS-05": "placed_as",
+        "TAS-14": "in_rack",
+        "TAS-19": "groups_in_different_racks",
+        "TAS-27": "in_rack",
         "V1": "placed_as",
         "V2": ("gated", "in_rack"),
         "V3": "groups_in_different_racks",
@@ -117,6 +121,7 @@ def _evenly(plain: Sequence[int], units: int) -> list[int]:
 @fault(
     "The leader of a podset group is placed for itself, in another rack than its workers if that suits it.",
     caught={
+        "TAS-05": "placed_as",
         "V4": "assigned_as",
         "V11": "gated",
         "V13": "assigned_as",

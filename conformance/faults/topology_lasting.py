@@ -56,6 +56,7 @@ def assignment_for_fewer_pods() -> None:
     caught={
         **dict.fromkeys(("V4", "V4b", "V5", "V6", "V6c", "V7", "V8", "V11"), "assigned_as"),
         **dict.fromkeys(("V12", "V13", "V15", "V16", "V17", "V18", "V20"), "assigned_as"),
+        "TAS-30": "hosts_within_capacity",
         "I9": "I9",
     },
 )
@@ -165,6 +166,25 @@ def _neighbour(host: str) -> str:
     """`…-h3` for `…-h1` and `…-h1` for `…-h3`, and so for the others."""
     name, digit = host[:-1], host[-1]
     return name + {"1": "3", "2": "4", "3": "1", "4": "2"}.get(digit, digit)
+
+
+@fault(
+    "When scale-up adds a group to a set, those that run are evicted and placed anew.",
+    caught={"TAS-19": ("keeps pod_uids", "keeps workload_uid")},
+)
+def scale_up_moves_running_groups() -> None:
+    judged = node_failures.judged
+    known: dict[Key, int] = {}
+
+    def moved(draft: Draft, workload: Workload, replacing: Replacing) -> Workload:
+        set_ = draft.snapshot.sets.get((workload.namespace, workload.set_name))
+        replicas = 0 if set_ is None else set_.replicas
+        before, known[workload.key] = known.get(workload.key, replicas), replicas
+        if replicas > before:
+            return eviction.evicted(workload, eviction.NODE_FAILURES, "another group was added to the set", draft.now)
+        return judged(draft, workload, replacing)
+
+    replace(node_failures, "judged", moved)
 
 
 # Lost nodes

@@ -93,6 +93,7 @@ def racks_of_one_name_merged() -> None:
     "Pods are assigned to racks, in which the room of all hosts is summed, and not to hosts.",
     caught={
         "TAS-01": "whole_group_in_one_rack",
+        "TAS-22": "in_rack",
         "V4": "assigned_as",
         "V5": "assigned_as",
         "V12": "assigned_as",
