@@ -121,7 +121,7 @@ class Capacity:
             _completed.clear()
         placed: dict[GroupKey, Workload] = {}
         for workload in draft.all_workloads():
-            if not workload.reserves or workload.admission is None:
+            if workload.admission is None or not holds_places(draft, workload):
                 continue
             if any(given.topology is not None for given in workload.admission.podsets):
                 made.take(workload, workload.admission)
@@ -234,6 +234,11 @@ class Capacity:
                 stock.subtract(leaf, tuple(used.items()))
         self._stocks[flavor] = stock
         return stock
+
+
+def holds_places(draft: Draft, workload: Workload) -> bool:
+    """Whether what it was assigned is taken: from its reservation to its release, whatever its pods do."""
+    return workload.reserves
 
 
 def _add(used: dict[str, int], amounts: tuple[tuple[str, int], ...], sign: int) -> None:

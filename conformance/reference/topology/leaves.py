@@ -80,6 +80,11 @@ def counts(node: Node, flavor: Flavor, levels: Sequence[str]) -> bool:
     )
 
 
+def path(node: Node, levels: Sequence[str]) -> Values:
+    """The domains in which a node that counts lies, from the highest level down."""
+    return tuple(node.labels[level] for level in levels)
+
+
 def accepts(node: Node, template: Template, flavor: Flavor) -> bool:
     """Whether pods of a template, started for a flavor, may run on a node."""
     return (
@@ -112,7 +117,7 @@ def build(flavor: Flavor, topology: Topology, nodes: Mapping[str, Node], foreign
         # Two nodes with one host name cannot be told apart in an assignment: the first alone counts.
         if counts(node, flavor, topology.levels) and host not in hosts_seen:
             hosts_seen.add(host)
-            inside.setdefault(tuple(node.labels[level] for level in topology.levels), []).append(node)
+            inside.setdefault(path(node, topology.levels), []).append(node)
     values = tuple(sorted(inside))
     members = tuple(tuple(inside[leaf]) for leaf in values)
     shown = -1 if topology.levels[-1] == names.HOSTNAME else 0
