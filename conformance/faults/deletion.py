@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from conformance import names
-from conformance.faults.groups import delete_once
 from conformance.faults.model import fault, replace
 from conformance.reference import births, lifecycle
 from conformance.reference.draft import Draft
@@ -53,7 +52,7 @@ def scaled_down_workload_is_stuck() -> None:
         "DEL-04": "gone",
         "DOWN-01": "absent",
         "ZERO-01": "exists_with_no_groups",
-        "UP-07": "no_pods_beyond",
+        "I8": "I8",
     },
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8862",
 )
@@ -67,15 +66,3 @@ def pods_cannot_be_deleted() -> None:
         return {**became, "metadata": {**became["metadata"], "finalizers": [f"{names.KUEUE}/managed"]}}
 
     replace(births, "mutate", mutate)
-
-
-@fault(
-    "A deactivated Workload is deleted, and its group gets one that is active.",
-    caught={"DEACT-01": ("keeps workload_uid", "gated", "never admitted"), "DEACT-02": "keeps workload_uid"},
-    upstream="https://github.com/kubernetes-sigs/kueue/pull/5015",
-)
-def deactivated_workload_is_renewed() -> None:
-    def which(draft: Draft, set_: Set, workloads: dict[int, Workload]) -> Iterator[Workload]:
-        yield from (it for it in workloads.values() if not it.active)
-
-    delete_once(which)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import time
+from dataclasses import replace as changed
 
 from conformance.faults.model import fault, replace
-from conformance.reference import pods
-from conformance.reference.model import Assignment, Pod, Snapshot, Workload
+from conformance.reference import admission, pods
+from conformance.reference.draft import Draft
+from conformance.reference.model import Assignment, ClusterQueue, Pod, Snapshot, Workload
+from conformance.reference.pods import Injection
 
 Starts = Callable[[Workload, Sequence[Pod], Snapshot], list[Pod]]
 LONG: float = 2.0
@@ -36,50 +38,98 @@ def started_unless(held_back: Callable[[Workload, Pod, Sequence[Pod], Snapshot],
     return starts
 
 
-def let_go_when_turned_down(assigned: Callable[[Workload, str], Assignment | None]) -> None:
-    """A group that was turned down may run; `assigned` says with what, since its Workload says nothing."""
-    right, may_run = pods.assigned, pods.may_run
-    replace(pods, "may_run", lambda workload: may_run(workload) or (turned_down(workload) and not workload.deleted))
-    replace(pods, "assigned", lambda workload, podset: right(workload, podset) or assigned(workload, podset))
+def let_go(which: Callable[[Workload], bool]) -> None:
+    """Groups that are not admitted may run: where the first flavor of their queue is."""
+    may_run, assigned, injection = pods.may_run, pods.assigned, pods.injection
+
+    def given_to(workload: Workload, podset: str) -> Assignment | None:
+        count = next((each.count for each in workload.podsets if each.name == podset), 0)
+        freely = workload.admission is None and which(workload)
+        return Assignment(podset, count) if freely else assigned(workload, podset)
+
+    def injected(workload: Workload, given: Assignment, snapshot: Snapshot) -> Injection | None:
+        local = snapshot.local_queues.get((workload.namespace, workload.queue))
+        queue = snapshot.cluster_queues.get(local.cluster_queue) if local is not None else None
+        if queue is not None and not given.flavors:
+            given = changed(given, flavors={"cpu": queue.groups[0].flavors[0]})
+        return injection(workload, given, snapshot)
+
+    replace(pods, "may_run", lambda workload: may_run(workload) or (which(workload) and not workload.deleted))
+    replace(pods, "assigned", given_to)
+    replace(pods, "injection", injected)
 
 
 @fault(
     "The pods of a group that was found not to fit become schedulable.",
     caught={
         "ADM-02": "gated",
-        "ADM-03": "atomic",
+        "ADM-13": "ungated_only_if_admitted",
         "UP-02": "gated",
+        "QSEL-08": "gated",
+        "QUO-04": "pods_within_quota",
         "QUO-08": "gated",
         "QUO-09": "gated",
         "DOWN-02": "gated",
         "DOWN-05": "gated",
         "POD-01": "gated_until_admitted",
+        "ROLL-04": "gated",
         "I1": "I1",
     },
 )
 def ungated_before_admission() -> None:
-    def assigned(workload: Workload, podset: str) -> Assignment | None:
-        count = next((each.count for each in workload.podsets if each.name == podset), 0)
-        return Assignment(podset, count) if workload.admission is None else None
-
-    let_go_when_turned_down(assigned)
+    let_go(turned_down)
 
 
 @fault(
     "The leader of a group that was found not to fit becomes schedulable, and its workers wait.",
-    caught={"ADM-02": "gated", "ADM-03": "atomic", "UP-02": "gated", "I1": "I1"},
+    caught={
+        "ADM-02": "gated",
+        "ADM-03": "atomic",
+        "ADM-13": "ungated_only_if_admitted",
+        "START-02": "gated",
+        "START-03": "admitted before leader_ready",
+        "UP-02": "gated",
+        "I1": "I1",
+    },
 )
 def leader_ungated_before_admission() -> None:
-    def assigned(workload: Workload, podset: str) -> Assignment | None:
-        first = workload.podsets[0].name if workload.podsets else ""
-        return Assignment(podset, 1) if workload.admission is None and podset == first else None
+    let_go(turned_down)
+    right = pods.starts
 
-    let_go_when_turned_down(assigned)
+    def starts(workload: Workload, members: Sequence[Pod], snapshot: Snapshot) -> list[Pod]:
+        found = right(workload, members, snapshot)
+        return found if workload.admitted else [pod for pod in found if pod.is_leader]
+
+    replace(pods, "starts", starts)
+
+
+@fault(
+    "A group is looked at only when its pods are schedulable, so they become that first.",
+    caught={
+        "ADM-13": "ungated_only_if_admitted",
+        "POD-09": "admitted before partly_ungated",
+        "ROLL-03": "gated_until_admitted",
+        "I1": "I1",
+    },
+)
+def pods_come_before_their_admission() -> None:
+    right = admission.considered
+
+    def untried(workload: Workload) -> bool:
+        return "QuotaReserved" not in workload.conditions
+
+    def considered(draft: Draft, workload: Workload) -> ClusterQueue | None:
+        group = workload.group_key
+        members = draft.snapshot.pods.get(group, {}).values() if group is not None else ()
+        return None if untried(workload) and all(map(pods.gated, members)) else right(draft, workload)
+
+    replace(admission, "considered", considered)
+    let_go(untried)
 
 
 @fault(
     "Pods become schedulable as soon as they are born, if their group's Workload holds a reservation.",
-    caught={"ADM-10": ("gated", "gated_until_admitted", "atomic"), "POD-01": "gated_until_admitted"},
+    caught={"STOP-04": "gated", "I1": "I1"},
 )
 def ungated_with_a_reservation() -> None:
     replace(pods, "may_run", lambda workload: workload.reserves and not workload.evicted and not workload.deleted)
@@ -116,9 +166,12 @@ def last_worker_stays_gated() -> None:
     caught={
         "ADM-06": "running",
         "DOWN-02": "running",
+        "QSEL-08": "ready_groups",
         "QUO-09": "running",
         "UP-02": "running",
         "UP-05": "running",
+        "RES-02": "running",
+        "START-03": "running",
     },
 )
 def gated_for_ever_after_a_wait() -> None:
@@ -138,20 +191,19 @@ def added_groups_stay_gated() -> None:
 
 
 @fault(
-    "Workers that are created after their group's admission stay gated.",
-    caught={"POD-13": "running", "START-03": ("running", "ready")},
+    "Workers that are created when their leader is ready stay gated, though their group is admitted.",
+    caught={"POD-13": "running", "START-03": "running"},
 )
 def late_workers_stay_gated() -> None:
     def held_back(workload: Workload, pod: Pod, members: Sequence[Pod], snapshot: Snapshot) -> bool:
-        born = pod.created or time()  # one that is being born has no time yet
-        return not pod.is_leader and born - workload.conditions["Admitted"].since >= LONG
+        return not pod.is_leader and any(member.is_leader and member.ready for member in members)
 
     replace(pods, "starts", started_unless(held_back))
 
 
 @fault(
     "A pod that replaces another one of a group that was ready stays gated until the group is admitted again.",
-    caught={"DEL-06": "running", "ROLL-01": "running", "RST-01": "running", "RST-03": "running"},
+    caught={"ROLL-01": "running", "RST-01": "ready", "RST-03": "ready", "STOP-02": "ready"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/9631",
 )
 def replaced_pods_stay_gated() -> None:

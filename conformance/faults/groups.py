@@ -8,9 +8,9 @@ from typing import Any
 
 from conformance import names
 from conformance.faults.model import fault, replace
-from conformance.reference import admission, groups, podsets
+from conformance.reference import groups, podsets
 from conformance.reference.draft import Draft
-from conformance.reference.model import Admission, ClusterQueue, Key, Set, Snapshot, Workload
+from conformance.reference.model import Key, Set, Snapshot, Workload
 
 
 def also(step: Callable[[Draft], None]) -> None:
@@ -82,7 +82,13 @@ def one_workload_too_many() -> None:
 
 @fault(
     "Beside the Workload of its group, every pod of a group that is ready gets one of its own.",
-    caught={"WL-01": "one_workload_per_group", "UP-01": "one_workload_per_group", "UP-05": "one_workload_per_group"},
+    caught={
+        "NS-01": "one_workload_per_group",
+        "ROLL-01": "one_workload_per_group",
+        "UP-01": "one_workload_per_group",
+        "UP-05": "one_workload_per_group",
+        "WL-01": "one_workload_per_group",
+    },
     upstream="https://github.com/kubernetes-sigs/kueue/pull/4936",
 )
 def redundant_workload_for_each_pod() -> None:
@@ -129,7 +135,7 @@ def zero_keeps_a_workload() -> None:
 
 @fault(
     "Scaling down removes the Workloads of the lowest groups instead of the highest.",
-    caught={"DOWN-01": ("absent", "keeps pod_uids", "keeps workload_uid"), "DOWN-07": "complete"},
+    caught={"DOWN-01": ("absent", "keeps pod_uids"), "DOWN-07": "keeps pod_revisions", "UP-07": "keeps pod_uids"},
 )
 def lowest_groups_lose_their_workloads() -> None:
     def surplus(workload: Workload, set_: Set, snapshot: Snapshot) -> bool:
@@ -170,8 +176,8 @@ def removed_workload_comes_back() -> None:
 @fault(
     "Scaling up renews the Workloads of the groups that run.",
     caught={
-        "UP-01": ("keeps pod_uids", "keeps workload_uid"),
-        "UP-07": ("keeps pod_uids", "keeps workload_uid"),
+        "UP-01": "keeps pod_uids",
+        "UP-07": "keeps pod_uids",
         "ADM-09": "complete",
     },
 )
@@ -186,9 +192,10 @@ def scale_up_renews_workloads() -> None:
 @fault(
     "Scaling down renews the Workloads of the groups that remain.",
     caught={
-        "DOWN-01": ("keeps pod_uids", "keeps workload_uid"),
-        "DOWN-05": ("keeps pod_uids", "keeps workload_uid"),
-        "DOWN-07": ("keeps admission_time", "complete"),
+        "DOWN-01": "keeps pod_uids",
+        "DOWN-05": "keeps pod_uids",
+        "DOWN-07": "keeps pod_revisions",
+        "UP-07": "keeps pod_uids",
     },
 )
 def scale_down_renews_workloads() -> None:
@@ -207,7 +214,7 @@ def scale_down_renews_workloads() -> None:
 
 @fault(
     "The admission of a group is dated anew when all its pods are ready.",
-    caught={"POD-13": "keeps admission_time"},
+    caught={"POD-13": "keeps admission_time", "START-03": "keeps admission_time"},
 )
 def admission_is_renewed_when_ready() -> None:
     def step(draft: Draft) -> None:
@@ -240,7 +247,7 @@ def workload_born_in_another_queue() -> None:
 
 @fault(
     "Leader and workers are one podset, which asks for as many leaders as the group has pods.",
-    caught={"WL-07": "has_podsets", "QUO-01": "usage"},
+    caught={"WL-07": "has_podsets", "START-02": "has_podsets", "QUO-01": "usage"},
 )
 def leader_and_workers_in_one_podset() -> None:
     right = podsets.podsets
@@ -263,18 +270,3 @@ def leader_podset_without_a_template() -> None:
         return right(set_ if set_.leader_template is not None else changed(set_, leader_template=set_.worker_template))
 
     replace(podsets, "podsets", of_group)
-
-
-@fault(
-    "The podsets of a group are charged what the other one asks for.",
-    caught={"QUO-01": "charged_cpu"},
-)
-def podsets_charged_for_each_other() -> None:
-    right = admission.reserve
-
-    def reserve(draft: Draft, workload: Workload, queue: ClusterQueue, given: Admission) -> Workload:
-        of_others = [podset.usage for podset in reversed(given.podsets)]
-        mixed = [changed(podset, usage=usage) for podset, usage in zip(given.podsets, of_others, strict=True)]
-        return right(draft, workload, queue, changed(given, podsets=tuple(mixed)))
-
-    replace(admission, "reserve", reserve)

@@ -38,16 +38,17 @@ def once_lost(becomes: Callable[[Draft, Workload], Workload]) -> None:
 
 
 @fault(
-    "A group that waits makes the running groups of its queue start anew.",
+    "The pods of running groups are deleted when another group of their queue has to wait.",
     caught={
         "ADM-09": ("complete", "keeps pod_uids"),
         "UP-01": "keeps pod_uids",
         "DOWN-01": "keeps pod_uids",
         "DOWN-05": "keeps pod_uids",
-        "DOWN-07": "complete",
+        "DOWN-07": "keeps pod_revisions",
+        "ROLL-04": "complete",
     },
 )
-def waiting_group_restarts_running_ones() -> None:
+def waiting_group_renews_running_pods() -> None:
     def which(pod: Pod, workload: Workload, snapshot: Snapshot) -> bool:
         return any(
             (it.namespace, it.queue) == (workload.namespace, workload.queue)
@@ -62,10 +63,13 @@ def waiting_group_restarts_running_ones() -> None:
 @fault(
     "A group that loses a pod is evicted, and must be admitted again.",
     caught={
-        "DEL-06": ("keeps admission_time", "always admitted", "admitted", "never not_admitted"),
-        "RST-01": ("keeps admission_time", "admitted", "never not_admitted"),
-        "QUO-06": ("usage", "keeps admission_time"),
-        "ROLL-01": ("keeps admission_time", "admitted", "never not_admitted"),
+        "DEL-06": "admitted",
+        "QUO-06": ("usage", "reserved", "counts"),
+        "ROLL-01": "keeps admission_time",
+        "ROLL-02": ("usage", "reserved"),
+        "ROLL-03": "keeps admission_time",
+        "RST-01": "keeps admission_time",
+        "RST-03": "keeps admission_time",
     },
 )
 def lost_pod_evicts_the_group() -> None:
@@ -78,9 +82,9 @@ def lost_pod_evicts_the_group() -> None:
 @fault(
     "A group that loses a pod loses its Workload, and gets another one.",
     caught={
-        "DEL-06": ("keeps workload_uid", "keeps pod_uids"),
+        "DEL-06": "admitted",
         "RST-01": "keeps workload_uid",
-        "RST-03": ("keeps workload_uid", "keeps pod_uids"),
+        "RST-03": "keeps workload_uid",
     },
 )
 def lost_pod_renews_the_workload() -> None:
@@ -95,7 +99,7 @@ def lost_pod_renews_the_workload() -> None:
 
 @fault(
     "A group that loses a pod starts all its other pods anew, whatever the set's restart policy.",
-    caught={"RST-03": "keeps pod_uids"},
+    caught={"RST-03": "keeps uids_below"},
 )
 def lost_pod_renews_all_others() -> None:
     def which(pod: Pod, workload: Workload, snapshot: Snapshot) -> bool:
@@ -106,12 +110,13 @@ def lost_pod_renews_all_others() -> None:
 
 
 @fault(
-    "When a group loses a pod, the other groups of its set start anew, too.",
+    "When a group loses a pod, the groups before it start anew, too.",
     caught={"RST-01": "keeps pod_uids"},
 )
 def lost_pod_renews_other_groups() -> None:
     def which(pod: Pod, workload: Workload, snapshot: Snapshot) -> bool:
-        others = [it for it in snapshot.workloads.values() if it.owner == workload.owner and it.uid != workload.uid]
+        mine = workload.group or 0
+        others = [it for it in snapshot.workloads.values() if it.owner == workload.owner and (it.group or 0) > mine]
         found = [it.conditions["PodsReady"] for it in others if "PodsReady" in it.conditions]
         return any(it.reason in ("WaitForRecovery", "Recovered") and pod.created < it.since for it in found)
 

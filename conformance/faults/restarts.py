@@ -5,39 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import time
 
-from conformance.faults.gates import LONG, turned_down
+from conformance.faults.gates import LONG, let_go, turned_down
 from conformance.faults.groups import delete_once
 from conformance.faults.model import fault, replace
 from conformance.faults.renewals import also_stopped
-from conformance.reference import pods, room
+from conformance.reference import quota
 from conformance.reference.draft import Draft
-from conformance.reference.model import Assignment, Pod, Set, Snapshot, Workload
-from conformance.reference.quota import Ledger
+from conformance.reference.model import Pod, Set, Snapshot, Usage, Workload
 
 
 @fault(
     "After a restart the quota of the groups that were admitted before it is free.",
-    caught={"RES-02": ("gated", "at_most_admitted"), "I6": "I6"},
+    caught={"RES-01": ("usage", "counts"), "RES-02": ("gated", "not_admitted"), "I6": "I6"},
 )
 def restart_forgets_usage() -> None:
     began = time()
 
-    class Forgetful(Ledger):
-        @classmethod
-        def of(cls, draft: Draft) -> Ledger:
-            ledger = Ledger.of(draft)
-            for it in draft.all_workloads():
-                known = it.admission if it.reserves else None
-                if known is not None and it.conditions["QuotaReserved"].since + LONG < began:
-                    ledger.release(known.cluster_queue, known.usage())
-            return ledger
+    def reservations(draft: Draft) -> Iterator[tuple[str, Usage]]:
+        for it in draft.all_workloads():
+            known = it.admission if it.reserves else None
+            if known is not None and it.conditions["QuotaReserved"].since + LONG >= began:
+                yield known.cluster_queue, known.usage()
 
-    replace(room, "Ledger", Forgetful)
+    replace(quota, "reservations", reservations)
 
 
 @fault(
     "After a restart every group gets a new Workload.",
-    caught={"RES-01": ("keeps workload_uid", "keeps workload_uids", "keeps pod_uids")},
+    caught={"RES-01": ("keeps workload_uid", "keeps pod_uids")},
 )
 def restart_renews_workloads() -> None:
     began = time()
@@ -50,7 +45,7 @@ def restart_renews_workloads() -> None:
 
 @fault(
     "After a restart all pods start anew.",
-    caught={"RES-01": ("keeps pod_uids", "complete")},
+    caught={"RES-01": "keeps pod_uids"},
 )
 def restart_renews_pods() -> None:
     began = time()
@@ -67,14 +62,4 @@ def restart_renews_pods() -> None:
 )
 def restart_starts_waiting_groups() -> None:
     began = time()
-    may_run, right = pods.may_run, pods.assigned
-
-    def older(workload: Workload) -> bool:
-        return turned_down(workload) and not workload.deleted and workload.created + LONG < began
-
-    def assigned(workload: Workload, podset: str) -> Assignment | None:
-        count = next((each.count for each in workload.podsets if each.name == podset), 0)
-        return right(workload, podset) or (Assignment(podset, count) if older(workload) else None)
-
-    replace(pods, "may_run", lambda workload: may_run(workload) or older(workload))
-    replace(pods, "assigned", assigned)
+    let_go(lambda workload: turned_down(workload) and workload.created + LONG < began)

@@ -81,23 +81,22 @@ def added_unlabelled_pods_are_gated() -> None:
 
 
 @fault(
-    "A group is charged to the last ClusterQueue of its namespace, whichever its LocalQueue leads to.",
-    caught={"QSEL-11": "charged_to", "QUO-02": ("usage", "counts")},
+    "A set that waits for a queue name is queued in the first queue of its namespace.",
+    caught={"NS-02": ("gated", "not_admitted")},
 )
-def charged_to_another_queue() -> None:
+def nameless_queue_is_the_first() -> None:
     right = queues.usable
 
     def usable(draft: Draft, workload: Workload) -> tuple[ClusterQueue | None, str]:
-        queue, why_not = right(draft, workload)
-        local = [it.cluster_queue for it in draft.snapshot.local_queues.values() if it.namespace == workload.namespace]
-        return (draft.snapshot.cluster_queues.get(max(local)), "") if queue is not None else (None, why_not)
+        local = sorted(name for namespace, name in draft.snapshot.local_queues if namespace == workload.namespace)
+        return right(draft, workload if workload.queue or not local else changed(workload, queue=local[0]))
 
     replace(queues, "usable", usable)
 
 
 @fault(
     "Each StatefulSet that LeaderWorkerSet makes for a set gets a Workload of its own.",
-    caught={"QSEL-14": ("no_stateful_set_workloads", "no_workloads_of_stateful_sets", "owned_by_the_set_alone")},
+    caught={"QSEL-14": "workloads_of_sets_alone", "NS-01": "workloads_of_sets_alone"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8815",
 )
 def child_stateful_sets_have_workloads() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 from conformance import names
 from conformance.faults.groups import delete_once
 from conformance.faults.model import fault, replace
-from conformance.reference import eviction, groups, podsready, set_rules
+from conformance.faults.renewals import also_stopped
+from conformance.reference import births, eviction, groups, podsets, podsready, set_rules
 from conformance.reference.draft import Draft
-from conformance.reference.model import Rules, Set, Snapshot, Workload
+from conformance.reference.model import Pod, Rules, Set, Snapshot, Workload
 
 
 def rolled() -> Callable[[Draft, Workload], bool]:
@@ -31,7 +32,7 @@ def rolled() -> Callable[[Draft, Workload], bool]:
 
 @fault(
     "A rolling update makes the Workload of each group anew.",
-    caught={"ROLL-01": ("keeps workload_uid", "keeps workload_uids"), "ROLL-02": "usage"},
+    caught={"ROLL-01": "keeps workload_uid", "ROLL-03": "keeps workload_uid", "ROLL-04": "keeps workload_uid"},
 )
 def update_renews_workloads() -> None:
     has_rolled = rolled()
@@ -44,7 +45,7 @@ def update_renews_workloads() -> None:
 
 @fault(
     "The quota of a group is given back while a rolling update replaces its pods, and asked for again a while later.",
-    caught={"ROLL-02": "usage", "ROLL-01": ("keeps admission_time", "admitted", "never not_admitted")},
+    caught={"ROLL-01": "keeps admission_time", "ROLL-02": ("usage", "reserved"), "QUO-06": ("usage", "counts")},
 )
 def update_gives_quota_back() -> None:
     right, has_rolled = podsready.observed, rolled()
@@ -54,7 +55,7 @@ def update_gives_quota_back() -> None:
         if has_rolled(draft, workload) and workload.uid not in done:
             done.add(workload.uid)
             it = eviction.evicted(workload, eviction.NODE_FAILURES, "The group is updated", draft.now)
-            return changed(it, requeue_at=float(int(draft.now + 3)))
+            return changed(it, requeue_at=float(int(draft.now + 1)))
         return right(draft, workload)
 
     replace(podsready, "observed", observed)
@@ -62,7 +63,7 @@ def update_gives_quota_back() -> None:
 
 @fault(
     "The groups that a rolling update adds for a while have no Workload.",
-    caught={"ROLL-03": ("running", "available", "workloads_of", "ready", "admitted")},
+    caught={"ROLL-03": "ready"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8801",
 )
 def no_surge_workloads() -> None:
@@ -71,7 +72,7 @@ def no_surge_workloads() -> None:
 
 @fault(
     "The Workloads of the groups that a rolling update added for a while stay when these are gone.",
-    caught={"ROLL-03": ("one_workload_per_group", "workloads_of", "absent")},
+    caught={"ROLL-03": "workloads_of", "ROLL-04": "workloads_of"},
 )
 def surge_workloads_left_over() -> None:
     right = groups.surplus
@@ -84,8 +85,50 @@ def surge_workloads_left_over() -> None:
 
 
 @fault(
+    "The pods of a group that a rolling update adds for a while start on the admission of the set's first group.",
+    caught={"ROLL-03": "gated_until_admitted", "ROLL-04": "gated", "I1": "I1"},
+)
+def surge_groups_start_on_another_admission() -> None:
+    right = births.born_ready
+
+    def born_ready(newborn: Pod, workload_name: str, snapshot: Snapshot) -> Pod | None:
+        set_ = snapshot.sets.get((newborn.namespace, newborn.set_name))
+        if set_ is not None and newborn.group is not None and newborn.group >= set_.replicas > 0:
+            workload_name = podsets.workload_name(set_, 0)
+        return right(newborn, workload_name, snapshot)
+
+    replace(births, "born_ready", born_ready)
+
+
+@fault(
+    "A rolling update stops all groups of the old revision at once.",
+    caught={"ROLL-01": "at_least_complete", "ROLL-04": "complete"},
+)
+def update_stops_all_groups() -> None:
+    done: set[str] = set()
+
+    def which(pod: Pod, workload: Workload, snapshot: Snapshot) -> bool:
+        groups_there = (
+            members for group, members in snapshot.pods.items() if group[:2] == (pod.namespace, pod.set_name)
+        )
+        others = (other for members in groups_there for other in members.values())
+        if pod.uid in done or not any(
+            other.created > pod.created and revision(other) != revision(pod) for other in others
+        ):
+            return False
+        done.add(pod.uid)
+        return True
+
+    also_stopped(which)
+
+
+def revision(pod: Pod) -> str:
+    return pod.labels.get(names.REVISION, "")
+
+
+@fault(
     "Scaling writes the number of groups into the templates, so that all groups are replaced.",
-    caught={"DOWN-07": "keeps templates", "UP-01": "keeps pod_uids", "UP-07": "keeps pod_uids"},
+    caught={"DOWN-01": "keeps pod_uids", "DOWN-07": "keeps templates", "UP-01": "keeps pod_uids"},
 )
 def scaling_changes_the_templates() -> None:
     right = set_rules.mutate

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from miniature import Miniature
 
 from conformance import names
 from conformance.faults import named
 from conformance.faults.model import at_work
 from conformance.reference import set_rules
 from conformance.reference.model import Rules, Snapshot
-from reference.miniature import Miniature
 
 
 def world(cpu: int = 400, replicas: int = 1, **more: Any) -> Miniature:
@@ -77,16 +77,12 @@ def kept_after_a_loss(of: str) -> bool:
 
 
 def conditions(mini: Miniature) -> list[str]:
-    found = [it["status"].get("conditions") or () for it in mini.all("Workload").values()]
+    found = [it.get("status", {}).get("conditions") or () for it in mini.all("Workload").values()]
     return sorted(one["type"] for of_one in found for one in of_one)
 
 
 def podsets_of(mini: Miniature) -> list[int]:
     return [podset["count"] for it in mini.all("Workload").values() for podset in it["spec"]["podSets"]]
-
-
-def charged(mini: Miniature) -> list[str]:
-    return sorted(it["status"]["admission"]["clusterQueue"] for it in mini.all("Workload").values())
 
 
 # Changes
@@ -96,18 +92,14 @@ def to(replicas: int) -> Callable[[Miniature], object]:
     return lambda mini: mini.edit("LeaderWorkerSet", "s", {"spec": {"replicas": replicas}}, "ns")
 
 
-def lose_a_worker(mini: Miniature) -> None:
-    mini.drop("Pod", "s-0-1", "ns")
+def lose_a_worker(mini: Miniature, group: int = 0) -> None:
+    mini.drop("Pod", f"s-{group}-1", "ns")
     mini.decide()
 
 
 def update(mini: Miniature) -> None:
     for (_, name), pod in list(mini.all("Pod").items()):
         mini.put("Pod", name, pod, "ns")["metadata"]["labels"][names.REVISION] = "2"
-
-
-def deactivate(mini: Miniature) -> None:
-    mini.edit("Workload", next(name for _, name in mini.all("Workload")), {"spec": {"active": False}}, "ns")
 
 
 def delete(mini: Miniature) -> None:
@@ -137,16 +129,9 @@ def surging(groups_there: int) -> Miniature:
     mini = world(cpu=800)
     surge = {"spec": {"rolloutStrategy": {"rollingUpdateConfiguration": {"maxSurge": 1}}}}
     for number in (2, groups_there):
-        now = {**surge, "status": {"replicas": number}}
-        later(mini, lambda now=now: mini.edit("LeaderWorkerSet", "s", now, "ns"))
-    return mini
-
-
-def two_queues() -> Miniature:
-    mini = world()
-    mini.queue("r", 400)
-    mini.set("other", "q")
-    mini.settle()
+        mini.now += 5
+        mini.edit("LeaderWorkerSet", "s", {**surge, "status": {"replicas": number}}, "ns")
+        mini.settle()
     return mini
 
 
@@ -160,6 +145,16 @@ def unlabelled() -> Miniature:
     mini.set("other", "", replicas=2)
     mini.settle()
     return mini
+
+
+def started_at_first() -> str:
+    """What is said of the reservation when the first pod starts."""
+    mini = world(replicas=0)
+    mini.edit("LeaderWorkerSet", "s", {"spec": {"replicas": 1}}, "ns")
+    while not free(mini):
+        mini.decide()
+        mini.controllers()
+    return str(conditions(mini))
 
 
 # Answers of the webhook of sets
@@ -193,6 +188,7 @@ OTHER_QUEUE = {"labels": {names.QUEUE_NAME: "other"}}
 LOOKS: dict[str, Callable[[], object]] = {
     "ungated-before-admission": lambda: free(world(cpu=100)),
     "leader-ungated-before-admission": lambda: free(world(cpu=100)),
+    "pods-come-before-their-admission": started_at_first,
     "only-the-leader-starts": lambda: free(world()),
     "last-worker-stays-gated": lambda: free(world(replicas=2)),
     "gated-for-ever-after-a-wait": lambda: free(waits_then_fits()),
@@ -208,10 +204,10 @@ LOOKS: dict[str, Callable[[], object]] = {
     "scale-down-renews-workloads": lambda: kept("Workload", to(1), replicas=2),
     "leader-and-workers-in-one-podset": lambda: podsets_of(world()),
     "leader-podset-without-a-template": lambda: podsets_of(world(leader=None)),
-    "waiting-group-restarts-running-ones": lambda: kept("Pod", to(2), cpu=200),
+    "waiting-group-renews-running-pods": lambda: kept("Pod", to(2), cpu=200),
     "lost-pod-renews-the-workload": lambda: kept("Workload", lose_a_worker),
     "lost-pod-renews-all-others": lambda: kept_after_a_loss("s-0"),
-    "lost-pod-renews-other-groups": lambda: kept("Pod", lose_a_worker, of="s-1", replicas=2),
+    "lost-pod-renews-other-groups": lambda: kept("Pod", lambda mini: lose_a_worker(mini, 1), replicas=2),
     "lost-pod-evicts-the-group": lambda: "Evicted" in conditions(lost()),
     "update-renews-workloads": lambda: kept("Workload", update),
     "update-gives-quota-back": lambda: "Evicted" in conditions(updated()),
@@ -219,13 +215,11 @@ LOOKS: dict[str, Callable[[], object]] = {
     "surge-workloads-left-over": lambda: workloads(surging(1)),
     "workload-outlives-its-set": lambda: workloads(later_deleted()),
     "scaled-down-workload-is-stuck": lambda: workloads(scale(world(replicas=2), 1)),
-    "deactivated-workload-is-renewed": lambda: kept("Workload", deactivate),
     "workloads-for-an-unlabelled-set": lambda: workloads(unlabelled()),
     "unlabelled-pods-are-gated": lambda: free(unlabelled()),
     "added-unlabelled-pods-are-gated": lambda: free(unlabelled()),
     "unlabelled-templates-are-marked": lambda: str(unlabelled().all("LeaderWorkerSet")).count(names.GROUP_SERVING),
     "scaling-changes-the-templates": lambda: f"{names.KUEUE}/replicas" in str(world().all("LeaderWorkerSet")),
-    "charged-to-another-queue": lambda: charged(two_queues()),
     "pods-cannot-be-deleted": lambda: "finalizers" in str(world().all("Pod")),
     "size-may-change": lambda: answer({"both": {"size": 3}}),
     "requests-may-change": lambda: answer(another(cpu="200m")),
