@@ -169,7 +169,11 @@ def whole_set_or_nothing() -> None:
 
 @fault(
     "When a group is scaled away, the groups of its set that remain are started anew.",
-    caught={"DOWN-01": "keeps pod_uids", "DOWN-07": ("keeps admission_time", "complete"), "UP-07": "keeps pod_uids"},
+    caught={
+        "DOWN-01": "keeps pod_uids",
+        "DOWN-07": ("keeps pod_revisions", "keeps admission_time", "complete"),
+        "UP-07": "keeps pod_uids",
+    },
 )
 def scale_down_restarts_the_rest() -> None:
     original = lifecycle.finalized
@@ -187,16 +191,16 @@ def scale_down_restarts_the_rest() -> None:
 
 
 @fault(
-    "An admitted group is told not to be admitted any more as long as pods of it are missing; it keeps its quota.",
-    caught={"POD-14": "admitted", "POD-13": "keeps admission_time", "QUO-02": "admitted"},
+    "An admitted group is told not to be admitted any more as long as its leader runs alone; it keeps its quota.",
+    caught={"POD-14": "admitted", "POD-13": "keeps admission_time", "QUO-02": "admitted", "I1": "I1"},
 )
 def not_admitted_while_pods_are_missing() -> None:
     original, count = lifecycle.holding, queue_status.Tally.count
 
     def holding(draft: Draft, workload: Workload) -> Workload:
         found = original(draft, workload)
-        size = sum(podset.count for podset in workload.podsets)
-        missing = workload.group_key is not None and 0 < len(draft.pods_of(workload.group_key)) < size
+        there = draft.pods_of(workload.group_key) if workload.group_key else []
+        missing = bool(there) and all(pod.is_leader for pod in there) and len(found.podsets) > 1
         if missing and found.reserves and not found.evicted:
             return eviction.marked(found, "Admitted", False, "PodsMissing", "Pods of the group are missing", draft.now)
         return found
@@ -275,7 +279,7 @@ def never_retried_for_quota() -> None:
 
 @fault(
     "A group whose LocalQueue did not exist is not tried when that appears.",
-    caught={"QSEL-08": "running"},
+    caught={"QSEL-08": "ready_groups"},
 )
 def never_retried_for_a_local_queue() -> None:
     original = admission.considered

@@ -11,19 +11,17 @@ from conformance.reference.model import FlavorResource, Snapshot
 from conformance.reference.quota import Node
 
 
-@fault(
-    "A borrowing limit is ignored.", caught={"COH-02": "gated", "COH-05": ("gated", "no_quota_reserved"), "I6": "I6"}
-)
+@fault("A borrowing limit is ignored.", caught={"COH-05": ("ready_groups", "at_most_admitted"), "I6": "I6"})
 def borrowing_limit_ignored() -> None:
     replace(quota, "borrowing_room", lambda node, key: None)
 
 
-@fault("A lending limit is ignored.", caught={"COH-04": "gated", "COH-05": ("gated", "no_quota_reserved"), "I6": "I6"})
+@fault("A lending limit is ignored.", caught={"COH-05": ("ready_groups", "at_most_admitted"), "I6": "I6"})
 def lending_limit_ignored() -> None:
     replace(quota, "kept", lambda node, key: 0)
 
 
-@fault("A queue borrows nothing of its cohort.", caught={"COH-01": "running"})
+@fault("A queue borrows nothing of its cohort.", caught={"COH-05": "ready_groups"})
 def cohort_ignored() -> None:
     original = quota.trees
 
@@ -36,7 +34,7 @@ def cohort_ignored() -> None:
 
 @fault(
     "A queue of a cohort borrows although everything in the cohort is used.",
-    caught={"COH-05": ("gated", "no_quota_reserved"), "I6": "I6"},
+    caught={"COH-05": ("ready_groups", "at_most_admitted", "no_quota_reserved"), "I6": "I6"},
 )
 def root_of_cohorts_has_no_limit() -> None:
     original = quota.available
@@ -48,10 +46,10 @@ def root_of_cohorts_has_no_limit() -> None:
 
 
 @fault(
-    "Of two groups at the heads of their queues the older one is admitted, even if it borrows what the other one owns.",
-    caught={"COH-06": ("gated", "no_quota_reserved", "running")},
+    "Of two groups at the heads of their queues the one of higher priority goes first, even if it has to borrow.",
+    caught={"COH-06": ("running", "no_quota_reserved")},
 )
-def borrowers_compete_by_age() -> None:
+def borrowers_compete_by_priority() -> None:
     def place_in_cohort(borrowing_level: int, place: tuple[int, float, str]) -> tuple[int, int, float, str]:
         return (0, *place)
 
@@ -60,7 +58,7 @@ def borrowers_compete_by_age() -> None:
 
 @fault(
     "Of two groups at the heads of their queues the one that borrows is admitted first.",
-    caught={"COH-06": ("gated", "no_quota_reserved", "running")},
+    caught={"COH-06": ("running", "no_quota_reserved")},
 )
 def borrowers_first() -> None:
     def place_in_cohort(borrowing_level: int, place: tuple[int, float, str]) -> tuple[int, int, float, str]:

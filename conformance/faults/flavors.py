@@ -18,7 +18,7 @@ from conformance.reference.topology import Places
 from conformance.reference.units import Slot
 
 
-@fault("The pods of an admitted group do not get the node labels of its flavor.", caught={"FLV-01": "on_flavor"})
+@fault("The pods of an admitted group do not get the node labels of its flavor.", caught={"FLV-01": "selects_rack"})
 def node_labels_dropped() -> None:
     original = pods.injection
 
@@ -31,7 +31,7 @@ def node_labels_dropped() -> None:
 
 @fault(
     "When a set is scaled, the node labels of its flavor are written into its templates.",
-    caught={"DOWN-07": "keeps templates", "FLV-01": "keeps templates"},
+    caught={"DOWN-07": "keeps templates"},
 )
 def node_labels_written_into_templates() -> None:
     original = set_rules.mutate
@@ -61,7 +61,7 @@ def node_labels_written_into_templates() -> None:
     replace(set_rules, "spec_change", lambda new, old, path: [])
 
 
-@fault("The flavors of a queue are tried in the reverse order.", caught={"FLV-03": "in_flavor", "FLV-10": "in_flavor"})
+@fault("The flavors of a queue are tried in the reverse order.", caught={"FLV-11": "in_flavor"})
 def flavors_in_reverse_order() -> None:
     original = flavors.Search.choices
 
@@ -72,9 +72,7 @@ def flavors_in_reverse_order() -> None:
     replace(flavors.Search, "choices", choices)
 
 
-@fault(
-    "Only the first flavor of a queue is ever used.", caught={"FLV-03": ("running", "in_flavor"), "FLV-10": "running"}
-)
+@fault("Only the first flavor of a queue is ever used.", caught={"FLV-10": "running"})
 def only_the_first_flavor() -> None:
     original = flavors.Search.choices
 
@@ -86,7 +84,7 @@ def only_the_first_flavor() -> None:
 
 @fault(
     "Groups are preempted in the first flavor although the second one has room.",
-    caught={"FLV-10": ("keeps pod_uids", "complete", "in_flavor")},
+    caught={"FLV-10": ("in_flavor", "never evicted", "running")},
 )
 def preempts_before_the_next_flavor() -> None:
     original = flavors.assign

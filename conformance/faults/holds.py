@@ -20,7 +20,7 @@ def was_deactivated(workload: Workload) -> bool:
 
 @fault(
     "A deactivated Workload is deleted, so its group gets a new, active one.",
-    caught={"DEACT-01": "keeps workload_uid"},
+    caught={"DEACT-01": ("keeps workload_uid", "gated", "no_quota_reserved")},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/5015",
 )
 def deactivated_workload_deleted() -> None:
@@ -37,7 +37,7 @@ def deactivated_workload_deleted() -> None:
 
 @fault(
     "A deactivated group is evicted and at once admitted again.",
-    caught={"DEACT-01": ("gated", "no_quota_reserved", "not_admitted")},
+    caught={"DEACT-01": ("gated", "no_quota_reserved")},
 )
 def deactivated_group_admitted_again() -> None:
     inactive, waits = lifecycle.inactive, eviction.waits
@@ -59,7 +59,7 @@ def deactivated_group_admitted_again() -> None:
 
 @fault(
     "The deactivation of one group evicts all groups of its set.",
-    caught={"DEACT-01": ("keeps pod_uids", "complete"), "ADM-09": ("keeps pod_uids", "complete")},
+    caught={"DEACT-01": ("keeps pod_uids", "complete")},
 )
 def deactivation_evicts_the_set() -> None:
     original = lifecycle.inactive
@@ -77,7 +77,7 @@ def deactivation_evicts_the_set() -> None:
 
 @fault(
     "A deactivated group keeps its reservation, although its pods are stopped.",
-    caught={"DEACT-01": ("no_quota_reserved", "usage", "reserved", "counts", "running")},
+    caught={"DEACT-01": "no_quota_reserved"},
 )
 def deactivated_group_keeps_quota() -> None:
     original = eviction.ended
@@ -90,7 +90,7 @@ def deactivated_group_keeps_quota() -> None:
 
 @fault(
     "A Workload that is deactivated is not evicted.",
-    caught={"DEACT-01": ("gated", "not_admitted", "no_quota_reserved")},
+    caught={"DEACT-01": ("gated", "no_quota_reserved")},
 )
 def deactivation_ignored() -> None:
     original = lifecycle.inactive
@@ -103,7 +103,7 @@ def deactivation_ignored() -> None:
 
 @fault(
     "A group whose Workload is activated again is not tried again.",
-    caught={"DEACT-02": ("running", "ready")},
+    caught={"DEACT-02": "running"},
 )
 def reactivation_ignored() -> None:
     original = lifecycle.requeued
@@ -133,7 +133,7 @@ def reactivated_under_a_new_workload() -> None:
 
 @fault(
     "A group whose Workload is activated again while its pods are still stopping stays evicted for ever.",
-    caught={"DEACT-02": ("running", "ready")},
+    caught={"DEACT-02": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8530",
 )
 def quick_reactivation_gets_stuck() -> None:
@@ -143,30 +143,6 @@ def quick_reactivation_gets_stuck() -> None:
         return original(draft, workload) and not (workload.active and was_deactivated(workload))
 
     replace(eviction, "ended", ended)
-
-
-@fault(
-    "A pending group that is deactivated is admitted when there is room.",
-    caught={"DEACT-03": ("gated", "never admitted", "no_quota_reserved")},
-)
-def deactivated_pending_group_admitted() -> None:
-    original = eviction.waits
-    ran: set[str] = set()
-
-    def waits(draft: Draft, workload: Workload) -> bool:
-        if "Admitted" not in workload.conditions:
-            conditions = {kind: it for kind, it in workload.conditions.items() if kind != "Requeued"}
-            return original(draft, but(workload, active=True, conditions=conditions))
-        ran.add(workload.uid)
-        return original(draft, workload)
-
-    inactive = lifecycle.inactive
-
-    def unless_it_never_ran(draft: Draft, workload: Workload) -> Workload:
-        return inactive(draft, workload) if workload.uid in ran else workload
-
-    replace(eviction, "waits", waits)
-    replace(lifecycle, "inactive", unless_it_never_ran)
 
 
 # Stopped queues
@@ -187,7 +163,7 @@ def running_as(draft: Draft, was: StopPolicy, becomes: StopPolicy) -> Draft:
 
 @fault(
     "A queue that is set to Hold goes on admitting groups.",
-    caught={"STOP-02": ("gated", "no_quota_reserved"), "STOP-03": ("gated", "no_quota_reserved")},
+    caught={"STOP-04": ("no_quota_reserved", "reserved")},
 )
 def hold_ignored() -> None:
     original = queues.usable
@@ -214,7 +190,7 @@ def reservation_survives_hold() -> None:
 
 @fault(
     "A queue that is set to Hold evicts the groups that run in it.",
-    caught={"STOP-02": ("keeps pod_uids", "complete"), "STOP-03": ("keeps pod_uids", "complete")},
+    caught={"STOP-02": ("keeps uids_below", "keeps admission_time", "usage")},
 )
 def hold_drains() -> None:
     original = lifecycle.running
@@ -225,55 +201,3 @@ def hold_drains() -> None:
         return original(draft, workload, drained, emptied)
 
     replace(lifecycle, "running", running)
-
-
-@fault(
-    "A queue that is set to HoldAndDrain lets the groups that run in it run on.",
-    caught={"STOP-01": ("gated", "not_admitted"), "STOP-03": ("gated", "not_admitted")},
-)
-def drain_ignored() -> None:
-    original = lifecycle.running
-
-    def running(draft: Draft, workload: Workload, local: LocalQueue | None, queue: ClusterQueue | None) -> Workload:
-        return original(
-            draft,
-            workload,
-            but(local, stop="None") if local is not None else None,
-            but(queue, stop="None") if queue is not None else None,
-        )
-
-    replace(lifecycle, "running", running)
-
-
-@fault(
-    "Groups that were evicted from a stopped queue are not tried again when it goes on.",
-    caught={"STOP-01": ("running", "ready"), "STOP-03": ("running", "ready")},
-)
-def restarted_queue_stays_empty() -> None:
-    original = lifecycle.requeued
-
-    def requeued(draft: Draft, workload: Workload) -> Workload:
-        kept_out = workload.conditions.get("Requeued")
-        stopped = (eviction.CLUSTER_QUEUE_STOPPED, eviction.LOCAL_QUEUE_STOPPED)
-        if kept_out is not None and kept_out.reason in stopped:
-            return workload
-        return original(draft, workload)
-
-    replace(lifecycle, "requeued", requeued)
-
-
-@fault(
-    "A stopped LocalQueue stops the other LocalQueues of its ClusterQueue too.",
-    caught={"STOP-03": ("running", "ready")},
-)
-def stopped_local_queue_stops_all() -> None:
-    original = queues.usable
-
-    def usable(draft: Draft, workload: Workload) -> tuple[ClusterQueue | None, str]:
-        queue, why_not = original(draft, workload)
-        others = draft.snapshot.local_queues.values()
-        if queue is not None and any(it.stop != "None" and it.cluster_queue == queue.name for it in others):
-            return None, f"ClusterQueue {queue.name} is stopped"
-        return queue, why_not
-
-    replace(queues, "usable", usable)

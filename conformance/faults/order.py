@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from conformance.faults.model import fault, replace
-from conformance.reference import admission, groups, ordering, podsets
+from conformance.reference import ordering, podsets
 from conformance.reference.draft import Draft
 from conformance.reference.model import Set, Snapshot, Workload
 
 
 @fault(
-    "With StrictFIFO a group that does not fit lets those behind it pass.",
-    caught={"ADM-08": ("gated", "no_quota_reserved")},
-)
-def strict_lets_others_pass() -> None:
-    replace(admission, "blocks", lambda queue: False)
-
-
-@fault(
-    "StrictFIFO and BestEffortFIFO are mixed up.",
-    caught={"ADM-08": ("gated", "no_quota_reserved", "running")},
-)
-def strict_and_best_effort_swapped() -> None:
-    replace(admission, "blocks", lambda queue: not queue.strict)
-
-
-@fault(
     "The groups of a queue are tried by their age alone, whatever their priority.",
-    caught={"PRI-10": ("gated", "no_quota_reserved", "running")},
+    caught={"PRI-10": ("running", "no_quota_reserved")},
 )
 def priority_ignored() -> None:
     def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
@@ -37,7 +21,7 @@ def priority_ignored() -> None:
 
 @fault(
     "Of groups of equal priority the newest is tried first.",
-    caught={"PRI-11": ("gated", "no_quota_reserved", "running")},
+    caught={"PRI-11": ("running", "no_quota_reserved")},
 )
 def newest_first() -> None:
     def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
@@ -48,7 +32,7 @@ def newest_first() -> None:
 
 @fault(
     "Groups of equal priority are tried in the order of their sets' names, from the end of the alphabet, not by age.",
-    caught={"PRI-11": ("gated", "no_quota_reserved", "running")},
+    caught={"PRI-11": ("running", "no_quota_reserved")},
 )
 def ordered_by_name() -> None:
     def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
@@ -62,7 +46,7 @@ def ordered_by_name() -> None:
 
 @fault(
     "The WorkloadPriorityClass that a set names is noted, and its value is not: its Workloads have priority 0.",
-    caught={"PRI-01": "priority", "PRE-01": "running"},
+    caught={"PRI-01": "has_priority", "PRE-01": "running", "PRI-10": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/4725",
 )
 def priority_class_without_its_value() -> None:
@@ -77,17 +61,8 @@ def priority_class_without_its_value() -> None:
 
 @fault(
     "The WorkloadPriorityClass that a set names is not looked at.",
-    caught={"PRI-01": "priority", "PRE-01": "running"},
+    caught={"PRI-01": "has_priority", "PRE-01": "running", "PRI-10": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/4725",
 )
 def priority_class_not_used() -> None:
     replace(podsets, "priority", lambda set_, snapshot: (("", ""), 0))
-
-
-@fault(
-    "The Workloads of a set keep their priority when its class is changed.",
-    caught={"PRI-02": ("priority", "running")},
-    upstream="https://github.com/kubernetes-sigs/kueue/pull/8541",
-)
-def changed_priority_class_ignored() -> None:
-    replace(groups, "class_changed", lambda workload, set_: False)

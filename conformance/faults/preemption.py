@@ -15,7 +15,7 @@ from conformance.reference.preemption import Candidate, Search, Standing
 
 @fault(
     "All groups of a victim's set are evicted with it.",
-    caught={"PRE-02": ("keeps pod_uids", "complete")},
+    caught={"PRE-02": ("at_most_evicted", "keeps pod_uids", "complete")},
 )
 def whole_set_preempted() -> None:
     original = preemption.preempt
@@ -32,7 +32,7 @@ def whole_set_preempted() -> None:
 
 @fault(
     "More groups are evicted than the preemptor needs: all that the policies allow.",
-    caught={"PRE-02": ("keeps pod_uids", "complete")},
+    caught={"PRE-02": ("at_most_evicted", "keeps pod_uids", "complete", "never evicted")},
 )
 def more_victims_than_needed() -> None:
     replace(preemption, "first_that_fit", lambda search, taken, borrowing: taken)
@@ -41,7 +41,7 @@ def more_victims_than_needed() -> None:
 
 @fault(
     "One pod of a victim is deleted, and the victim keeps its reservation.",
-    caught={"PRE-01": ("running", "ready")},
+    caught={"PRE-01": "running"},
 )
 def one_pod_evicted() -> None:
     stopped: set[str] = set()
@@ -58,7 +58,7 @@ def one_pod_evicted() -> None:
 
 @fault(
     "Groups of a priority that is not lower are preempted, against the policy of the queue.",
-    caught={"PRE-10": ("keeps pod_uids", "complete", "never evicted")},
+    caught={"PRE-10": ("never evicted", "keeps pod_uids"), "PRE-12": ("never evicted", "keeps pod_uids")},
 )
 def higher_priority_preempted() -> None:
     original = preemption.allowed
@@ -73,7 +73,7 @@ def higher_priority_preempted() -> None:
 
 @fault(
     "Groups of other queues of the cohort are preempted although the queue may not reclaim.",
-    caught={"PRE-10": ("keeps pod_uids", "complete", "never evicted")},
+    caught={"PRE-10": ("never evicted", "no_quota_reserved"), "PRE-13": ("never evicted", "keeps pod_uids")},
 )
 def preempts_without_reclaim() -> None:
     original = preemption.allowed
@@ -90,7 +90,7 @@ def preempts_without_reclaim() -> None:
 
 @fault(
     "With LowerOrNewerEqualPriority the older of two groups of equal priority is evicted.",
-    caught={"PRE-12": ("keeps pod_uids", "complete", "running", "never evicted")},
+    caught={"PRE-12": "running"},
 )
 def older_equal_preempted() -> None:
     original = preemption.allowed
@@ -106,7 +106,7 @@ def older_equal_preempted() -> None:
 
 @fault(
     "A queue that borrows preempts groups of the cohort whatever `maxPriorityThreshold` says.",
-    caught={"PRE-13": ("keeps pod_uids", "complete", "never evicted")},
+    caught={"PRE-13": ("never evicted", "keeps pod_uids")},
 )
 def priority_threshold_ignored() -> None:
     def may_borrow_from(search: Search, victim: Workload) -> bool:
@@ -116,21 +116,8 @@ def priority_threshold_ignored() -> None:
 
 
 @fault(
-    "Of possible victims those of the highest priority go first.",
-    caught={"PRE-14": ("keeps pod_uids", "complete")},
-)
-def highest_priority_goes_first() -> None:
-    def in_order(candidate: Candidate) -> tuple[bool, bool, int, float, str]:
-        reserved = candidate.workload.conditions["QuotaReserved"].since
-        own = not candidate.chain
-        return own, not candidate.nearer, -candidate.workload.priority, -reserved, candidate.workload.uid
-
-    replace(preemption, "in_order", in_order)
-
-
-@fault(
     "Groups are evicted for one that does not fit after their eviction either.",
-    caught={"PRE-11": ("keeps pod_uids", "complete", "never evicted")},
+    caught={"PRE-11": ("never evicted", "keeps pod_uids")},
 )
 def preempts_in_vain() -> None:
     original = preemption.fewest
@@ -151,18 +138,6 @@ def preempts_in_vain() -> None:
 
 
 @fault(
-    "The reservation of an evicted group is given to others while its pods still run.",
-    caught={"PRE-07": ("before", "gated"), "QUO-04": "QUO-04"},
-)
-def quota_free_while_victims_run() -> None:
-    def ended(draft: Draft, workload: Workload) -> bool:
-        known = draft.snapshot.workloads.get(workload.key)
-        return not (known is not None and known.admitted)
-
-    replace(eviction, "ended", ended)
-
-
-@fault(
     "A preemptor is admitted as soon as its victims are told to go, while they still hold their reservations.",
     caught={"I6": "I6"},
 )
@@ -177,7 +152,7 @@ def victims_do_not_count() -> None:
 
 @fault(
     "The pods of an evicted group run on.",
-    caught={"PRE-01": ("gated", "ready"), "DEACT-01": "gated"},
+    caught={"PRE-01": ("ready_groups", "renews pod_uids", "gated")},
 )
 def evicted_pods_run_on() -> None:
     replace(pods, "must_stop", lambda pod: False)
@@ -194,7 +169,7 @@ def evicted_pods_run_on() -> None:
 
 @fault(
     "A preempted group is never admitted again.",
-    caught={"PRE-06": ("running", "ready")},
+    caught={"PRE-06": "running"},
 )
 def victims_not_readmitted() -> None:
     replace(eviction, "AT_ONCE", frozenset({eviction.NODE_FAILURES}))
@@ -202,7 +177,7 @@ def victims_not_readmitted() -> None:
 
 @fault(
     "The Workload of an evicted group is deleted, and the group gets a new one.",
-    caught={"PRE-06": "keeps workload_uid"},
+    caught={"PRE-06": ("keeps workload_uids", "keeps workload_uid")},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/5015",
 )
 def readmitted_under_a_new_workload() -> None:
