@@ -37,6 +37,7 @@ from conformance.expectations.limits import (
     hosts_within_capacity,
     pods_within_quota,
     ungated_only_if_admitted,
+    workloads_of_sets_alone,
 )
 from conformance.expectations.model import (
     Expectation,
@@ -46,7 +47,6 @@ from conformance.expectations.model import (
     parametrized,
     value,
 )
-from conformance.expectations.owners import workloads_of_sets_alone
 from conformance.expectations.queues import (
     counts,
     released,
