@@ -86,6 +86,7 @@ def ungated_before_admission() -> None:
         "ADM-02": "gated",
         "ADM-03": "atomic",
         "ADM-13": "ungated_only_if_admitted",
+        "QUO-04": "pods_within_quota",
         "START-02": "gated",
         "START-03": "admitted before leader_ready",
         "UP-02": "gated",
@@ -106,6 +107,7 @@ def leader_ungated_before_admission() -> None:
 @fault(
     "A group is looked at only when its pods are schedulable, so they become that first.",
     caught={
+        "ADM-03": "atomic",
         "ADM-13": "ungated_only_if_admitted",
         "POD-09": "admitted before partly_ungated",
         "ROLL-03": "gated_until_admitted",

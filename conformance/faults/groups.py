@@ -47,14 +47,17 @@ def redundant(set_: Set, name: str, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def delete_once(which: Callable[[Draft, Set, dict[int, Workload]], Iterator[Workload]]) -> None:
-    """Workloads are deleted, each once, and made anew under their names since their groups still want one."""
-    done: set[str] = set()
+    """Workloads are deleted, of each name one, and made anew since their groups still want one."""
+    chosen: dict[Key, str] = {}
 
     def step(draft: Draft) -> None:
         for set_ in managed_sets(draft):
-            for workload in which(draft, set_, workloads_of(draft, set_)):
-                if workload.uid not in done:
-                    done.add(workload.uid)
+            there = workloads_of(draft, set_)
+            for workload in which(draft, set_, there):
+                chosen.setdefault(workload.key, workload.uid)
+            for workload in there.values():
+                # Until it is seen: what a pass asks for is left out while another write of the object is under way.
+                if chosen.get(workload.key) == workload.uid:
                     draft.delete_workload(workload)
 
     also(step)
@@ -65,7 +68,7 @@ def delete_once(which: Callable[[Draft, Set, dict[int, Workload]], Iterator[Work
 
 @fault(
     "A set has one Workload, for its first group, and its other groups have none.",
-    caught={"ADM-01": "running", "ADM-03": "ready_groups", "QUO-02": "counts"},
+    caught={"ADM-01": "running", "ADM-03": "ready_groups"},
 )
 def one_workload_per_set() -> None:
     replace(groups, "groups_wanted", lambda set_: min(set_.replicas, 1))

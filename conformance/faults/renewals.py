@@ -69,7 +69,7 @@ def waiting_group_renews_running_pods() -> None:
         "ROLL-02": ("usage", "reserved"),
         "ROLL-03": "keeps admission_time",
         "RST-01": "keeps admission_time",
-        "RST-03": "keeps admission_time",
+        "RST-03": ("keeps admission_time", "keeps uids_below"),
     },
 )
 def lost_pod_evicts_the_group() -> None:
@@ -83,8 +83,9 @@ def lost_pod_evicts_the_group() -> None:
     "A group that loses a pod loses its Workload, and gets another one.",
     caught={
         "DEL-06": "admitted",
+        "QUO-06": ("usage", "reserved", "counts"),
         "RST-01": "keeps workload_uid",
-        "RST-03": "keeps workload_uid",
+        "RST-03": ("keeps workload_uid", "keeps uids_below"),
     },
 )
 def lost_pod_renews_the_workload() -> None:

@@ -32,7 +32,7 @@ def restart_forgets_usage() -> None:
 
 @fault(
     "After a restart every group gets a new Workload.",
-    caught={"RES-01": ("keeps workload_uid", "keeps pod_uids")},
+    caught={"RES-01": ("keeps workload_uid", "keeps pod_uids"), "RES-02": "gated"},
 )
 def restart_renews_workloads() -> None:
     began = time()

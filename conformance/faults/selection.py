@@ -96,7 +96,7 @@ def nameless_queue_is_the_first() -> None:
 
 @fault(
     "Each StatefulSet that LeaderWorkerSet makes for a set gets a Workload of its own.",
-    caught={"QSEL-14": "workloads_of_sets_alone", "NS-01": "workloads_of_sets_alone"},
+    caught={"QSEL-14": "no_workloads_of_parts", "NS-01": "workloads_of_sets_alone"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8815",
 )
 def child_stateful_sets_have_workloads() -> None:

@@ -13,6 +13,7 @@ from conformance.faults.renewals import also_stopped
 from conformance.reference import births, eviction, groups, podsets, podsready, set_rules
 from conformance.reference.draft import Draft
 from conformance.reference.model import Pod, Rules, Set, Snapshot, Workload
+from conformance.reference.writes import EXPECTED
 
 
 def rolled() -> Callable[[Draft, Workload], bool]:
@@ -32,7 +33,13 @@ def rolled() -> Callable[[Draft, Workload], bool]:
 
 @fault(
     "A rolling update makes the Workload of each group anew.",
-    caught={"ROLL-01": "keeps workload_uid", "ROLL-03": "keeps workload_uid", "ROLL-04": "keeps workload_uid"},
+    caught={
+        "ROLL-01": "keeps workload_uid",
+        "ROLL-02": ("usage", "reserved"),
+        "ROLL-03": "keeps workload_uid",
+        "ROLL-04": "keeps workload_uid",
+        "QUO-06": ("usage", "counts"),
+    },
 )
 def update_renews_workloads() -> None:
     has_rolled = rolled()
@@ -52,7 +59,7 @@ def update_gives_quota_back() -> None:
     done: set[str] = set()
 
     def observed(draft: Draft, workload: Workload) -> Workload:
-        if has_rolled(draft, workload) and workload.uid not in done:
+        if has_rolled(draft, workload) and workload.uid not in done and workload.revision != EXPECTED:
             done.add(workload.uid)
             it = eviction.evicted(workload, eviction.NODE_FAILURES, "The group is updated", draft.now)
             return changed(it, requeue_at=float(int(draft.now + 1)))
