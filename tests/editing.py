@@ -46,6 +46,8 @@ class Edit:
 
     name: str
     apply: Callable[[History], list[Change]]
+    answers: Callable[[Record], Record] = lambda record: record
+    """What becomes of a record that is no change: of what was answered to a request that the story tried."""
 
     def __str__(self) -> str:
         return self.name
@@ -55,7 +57,7 @@ def doctored(records: Iterable[Record], *edits: Edit) -> History:
     """The history after the edits, one after the other. Raises LookupError if one finds nothing to alter."""
     edited = list(records)
     for edit in edits:
-        others = [record for record in edited if not isinstance(record, Change)]
+        others = [edit.answers(record) for record in edited if not isinstance(record, Change)]
         edited = [*others, *edit.apply(History(edited))]
     return History(edited)
 

@@ -17,7 +17,7 @@ from conformance.deadlines import Deadlines
 from conformance.expectations.model import Expectation, Subject
 from conformance.names import RECORDED
 from conformance.trace.history import History, View
-from conformance.trace.records import Edit, Object, Record
+from conformance.trace.records import Answer, Edit, Object, Record
 from conformance.world.story import Story
 from conformance.world.storylog import StoryLog
 from conformance.world.tenant import Ground, Tenant
@@ -46,7 +46,21 @@ class _Recording:
         self.history: History = history_of(story.name)
         fence = self.history.fences["told"]
         self.writes = [edit for edit in self.history.edits if edit.received < fence.received]
+        self.answers = list(self.history.answers.values())
         self.position = 0
+
+    def answer(self, label: str, verb: str, kind: str, name: str) -> None:
+        """The next recorded answer, which must be the one to this request."""
+        told = f"{label!r}: {verb} {kind} {name}"
+        if not self.answers:
+            raise AssertionError(f"the story tries more than was recorded of it: {told}; record it anew")
+        answer = self.answers.pop(0)
+        known = f"{answer.label!r}: {answer.verb} {answer.kind} {answer.name}"
+        if known != told:
+            raise AssertionError(f"the story tries {told} where {known} was recorded; record it anew")
+        self.position = max(self.position, self.history.position_of(answer))
+        if answer.reason == "" and not answer.dry_run:
+            self.write(verb, kind, name)
 
     def write(self, verb: str, kind: str, name: str) -> Edit:
         """The next recorded write, which must be this one."""
@@ -63,7 +77,8 @@ class _Recording:
     @property
     def next_write(self) -> int:
         """Where the story writes next: up to there a wait that marks no moment must have come true."""
-        return self.history.position_of(self.writes[0]) if self.writes else len(self.history)
+        following: list[Edit | Answer] = [*self.writes[:1], *self.answers[:1]]
+        return min(map(self.history.position_of, following), default=len(self.history))
 
 
 class _Kube:
@@ -155,6 +170,9 @@ class ReplayedTenant(Tenant):
         if moment is not None:
             self._recording.position = until
 
+    def attempt(self, label: str, verb: str, kind: str, name: str, request: Any, *, dry_run: bool) -> None:
+        self._recording.answer(label, verb, kind, name)
+
     def wait_for(self, what: str, test: Any, deadline: str = "wait") -> None:
         """The harness's own waits are none of the story's."""
 
@@ -164,9 +182,9 @@ class ReplayedTenant(Tenant):
             raise AssertionError(f"moment {moment!r} of story {history.story} was not recorded; record it anew")
         return history.position_of(history.moments[moment])
 
-    def left_out(self) -> list[Edit]:
-        """Recorded writes that the story did not repeat."""
-        return list(self._recording.writes)
+    def left_out(self) -> list[Edit | Answer]:
+        """Recorded writes and tries that the story did not repeat."""
+        return [*self._recording.writes, *self._recording.answers]
 
 
 @functools.cache

@@ -8,11 +8,12 @@ import pytest
 
 from conformance import expectations
 from conformance.expectations import Expectation
-from conformance.expectations.subjects import OfGroup, OfQueue, OfSet
+from conformance.expectations.subjects import OfGroup, OfQueue, OfRequest, OfSet
 from doctoring import (
     admit,
     adopt,
     assign,
+    assign_as,
     assign_second_rack,
     assign_to_the_canarys_host,
     change_template,
@@ -53,6 +54,7 @@ from doctoring_pods import (
     ungate,
     unready,
 )
+from doctoring_requests import name_another_queue, overcharge, request_less, resize, shrink, stray_workload
 from editing import at, group, leader, running, the, waiting, worker, workload
 from recording import history_of
 from states import Case, In, Pair, but, left, nothing
@@ -367,7 +369,46 @@ TOPOLOGY += [
     ),
 ]
 
-CASES = GROUPS + SETS + QUEUES + TOPOLOGY
+COMPETING = In("three_sets_for_two_racks", "counted")
+REFUSALS, REFUSED_CHANGES = history_of("refused_changes").answers, In("refused_changes", "one-waits")
+OF_REFUSED, OF_ACCEPTED = OfRequest(REFUSALS["ready-queue"]), OfRequest(REFUSALS["waiting-queue"])
+
+LIMITS = [
+    Case(expectations.refused, OF_REFUSED, [REFUSED_CHANGES]),
+    Case(expectations.refused, OF_ACCEPTED, [], [REFUSED_CHANGES]),
+    Case(expectations.accepted, OF_ACCEPTED, [REFUSED_CHANGES]),
+    Case(expectations.accepted, OF_REFUSED, [], [REFUSED_CHANGES]),
+    Case(
+        expectations.pods_within_quota,
+        OfQueue("ClusterQueue", history_of("leader_ready").tenant),
+        [LATE],
+        [but(LATE, shrink, QUEUE, "400m"), nothing(LATE)],
+    ),
+    Case(
+        expectations.ungated_only_if_admitted,
+        THE_SET,
+        [RUNS],
+        [WAITS, but(WAITS, ungate, leader(LWS)), but(RUNS, unadmit, workload(LWS))],
+    ),
+    Case(
+        expectations.hosts_within_capacity,
+        OfSet("one"),
+        [COMPETING],
+        [
+            nothing(COMPETING),
+            but(COMPETING, assign_as, workload(group("one")), leader="h1", worker="h1 h1"),
+            but(COMPETING, overcharge, workload(group("one"))),
+        ],
+    ),
+    Case(
+        expectations.workloads_of_sets_alone,
+        THE_PAGE_SET,
+        [PAGE_RUNS],
+        [In("page_sample", "running", stray_workload(kind)) for kind in ("Pod", "StatefulSet")],
+    ),
+]
+
+CASES = GROUPS + SETS + LIMITS + QUEUES + TOPOLOGY
 
 VALUES = [
     Pair(expectations.pod_uids, OF_LWS, (WAITS, RUNS), (RUNS, but(RUNS, replace_uid, worker(LWS)))),
@@ -379,6 +420,14 @@ VALUES = [
     Pair(expectations.pod_revisions, OF_LWS, (WAITS, RUNS), (RUNS, but(RUNS, change_revision, worker(LWS)))),
     Pair(expectations.templates, THE_SET, (TWO, BACK), (RUNS, but(RUNS, change_template, LWS_OBJECT))),
     Pair(expectations.workload_uids, THE_SET, (WAITS, RUNS), (TWO, BACK)),
+    *(
+        Pair(value, THE_SET, (REFUSED_CHANGES, REFUSED_CHANGES), (REFUSED_CHANGES, but(REFUSED_CHANGES, *edit)))
+        for value, edit in (
+            (expectations.named_queue, (name_another_queue, LWS_OBJECT)),
+            (expectations.group_size, (resize, LWS_OBJECT, 4)),
+            (expectations.template_requests, (request_less, LWS_OBJECT, "leader")),
+        )
+    ),
     Pair(expectations.uids_on("h1"), OF_LWS, (BEFORE, AFTER), (BEFORE, but(BEFORE, replace_uid, leader(LWS)))),
 ]
 

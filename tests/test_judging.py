@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.expectations import accepted, refused
 from conformance.expectations.judging import About, ClaimFailed, Inconclusive, Judged, Told
 from conformance.trace.history import History
-from conformance.trace.records import Header, Stopped, StoryStarted
+from conformance.trace.records import Answer, Header, Stopped, StoryStarted
 from small_histories import LIGHT, change, colour, green, light, lit, red, told, yellow
 
 Verdict = Literal["holds", "fails", "open"]
@@ -459,3 +460,32 @@ def test_without_a_set_nothing_is_judged() -> None:
         with pytest.raises(Inconclusive, match="no LeaderWorkerSet was recorded") as undecided:
             subject()
         assert undecided.value.cause == "ADM-01"
+
+
+# Requests that a story tried
+
+
+def tried(status: int, reason: str) -> Told:
+    answer = Answer(2.0, "a_story", "grown", "patch", "LeaderWorkerSet", "t", "lws", status, reason, True, 1)
+    return Told(History([Header("run", True, 0.0), StoryStarted(0.0, "a_story", "t"), change("t", 1, 1.0), answer]))
+
+
+@pytest.mark.parametrize("reason", ["Invalid", "Forbidden"])
+def test_a_refusal_is_an_answer_of_its_own(reason: str) -> None:
+    """An answer 4xx with reason Invalid or Forbidden is a refusal, and is not an acceptance."""
+    tried(422, reason).request("grown", refused)
+    with pytest.raises(ClaimFailed):
+        tried(422, reason).request("grown", accepted)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(200, ""), (404, "NotFound"), (409, "Conflict"), (500, "Invalid")])
+def test_another_answer_is_no_refusal(status: int, reason: str) -> None:
+    """An acceptance, another 4xx and any 5xx are no refusals."""
+    with pytest.raises(ClaimFailed):
+        tried(status, reason).request("grown", refused)
+
+
+def test_a_request_that_was_not_tried_decides_nothing() -> None:
+    """A claim about a request that the story never came to is inconclusive."""
+    with pytest.raises(Inconclusive, match="'shrunk' was not reached"):
+        tried(200, "").request("shrunk", accepted)

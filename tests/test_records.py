@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from conformance.trace.records import (
+    Answer,
     Edit,
     Fence,
     Finding,
@@ -33,6 +34,7 @@ ONE_OF_EACH: list[Record] = [
     change(7, pod("a-0"), "DELETED", implied=True),
     Gap(received=8.0, kind="Pod", after=6, until=7),
     moment("running", 7, requirement="ADM-01"),
+    Answer(8.6, "s", "grown", "patch", "LeaderWorkerSet", TENANT, "a", 422, "Invalid", dry_run=False, revision=8),
     Edit(received=8.5, story="s", verb="patch", kind="LeaderWorkerSet", namespace=TENANT, name="a", revision=8),
     Stopped(received=9.0, story="s", outcome="failed", reason="why", moment="m", mismatches=[{"object": "Pod a"}]),
     Fence(received=9.5, story="s", after="told", revision=9),

@@ -138,10 +138,10 @@ def test_what_is_stopped_is_started_once() -> None:
     restarting.stop()
     with pytest.raises(HarnessError, match="program is stopped already"):
         restarting.stop()
-    assert restarting.stopped
+    assert did == ["stop"]
     restarting.start()
-    assert not restarting.stopped
     assert did == ["stop", "start"]
+    assert not restarting.stopped
 
 
 def test_a_configuration_is_merged_and_taken_back() -> None:

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from conformance.expectations.model import Expectation, Observation, Subject, Value
-from conformance.expectations.subjects import OfGroup, OfQueue, OfSet
+from conformance.expectations.subjects import OfGroup, OfQueue, OfRequest, OfSet
 from conformance.trace.history import History, View
+from conformance.trace.records import Answer
 
 S = TypeVar("S")
 Bound = str | Expectation[Any]
@@ -100,6 +101,14 @@ class Told:
             raise Inconclusive(f"the story left {len(names)} objects of kind {kind} with a name like …{like}")
         return About(self, OfQueue(kind, names[0]))
 
+    def request(self, label: str, *expectations: Expectation[Answer]) -> None:
+        """The expectations hold of what was answered to a request that the story tried."""
+        answer = self.history.answers.get(label)
+        if answer is None:
+            self.position(label)
+            raise Inconclusive(f"{label!r} is a moment of the story, and no request that it tried")
+        About(self, OfRequest(answer)).at(label, *expectations)
+
     def _first_set(self) -> str:
         for change in self.history.changes:
             if change.kind == "LeaderWorkerSet":
@@ -112,9 +121,11 @@ class Told:
         return (stopped.requirement or stopped.moment) if stopped else None
 
     def position(self, moment: str) -> int:
-        """Where a moment lies. Raises Inconclusive if the story did not come that far."""
+        """Where a moment or an answer lies. Raises Inconclusive if the story did not come that far."""
         if moment == END:
             return len(self.history)
+        if moment in self.history.answers:
+            return self.history.position_of(self.history.answers[moment])
         marked, stopped = self.history.moments.get(moment), self.history.stopped
         if marked is None or (stopped is not None and stopped.moment == moment):
             reason = f"the story stopped: {stopped.reason}" if stopped else "the story never marked it"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from conformance.names import LWS_DOMAIN, SET_NAME, WORKER_INDEX
 from conformance.trace.history import View, annotations_of, is_over, labels
-from conformance.trace.records import Object
+from conformance.trace.records import Answer, Object
 
 
 @dataclass(frozen=True)
@@ -155,3 +155,17 @@ class OfQueue:
 
     def bind(self, view: View) -> Queue:
         return Queue(view, self.kind, self.name)
+
+
+@dataclass(frozen=True)
+class OfRequest:
+    """The subject "a request that the story tried", which is the same in every state: its answer."""
+
+    answer: Answer
+
+    @property
+    def title(self) -> str:
+        return f"request {self.answer.label!r}"
+
+    def bind(self, view: View) -> Answer:
+        return self.answer

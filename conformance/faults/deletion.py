@@ -52,7 +52,7 @@ def scaled_down_workload_is_stuck() -> None:
         "DEL-04": "gone",
         "DOWN-01": "absent",
         "ZERO-01": "exists_with_no_groups",
-        "UP-07": "no_pods_beyond",
+        "I8": "I8",
     },
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8862",
 )

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace as changed
 
 from conformance.faults.model import fault, replace
-from conformance.reference import pods
-from conformance.reference.model import Assignment, Pod, Snapshot, Workload
+from conformance.reference import admission, pods
+from conformance.reference.draft import Draft
+from conformance.reference.model import Assignment, ClusterQueue, Pod, Snapshot, Workload
 from conformance.reference.pods import Injection
 
 Starts = Callable[[Workload, Sequence[Pod], Snapshot], list[Pod]]
@@ -62,8 +63,10 @@ def let_go(which: Callable[[Workload], bool]) -> None:
     "The pods of a group that was found not to fit become schedulable.",
     caught={
         "ADM-02": "gated",
-        "ADM-03": "atomic",
+        "ADM-13": "ungated_only_if_admitted",
         "UP-02": "gated",
+        "QSEL-08": "gated",
+        "QUO-04": "pods_within_quota",
         "QUO-08": "gated",
         "QUO-09": "gated",
         "DOWN-02": "gated",
@@ -82,6 +85,7 @@ def ungated_before_admission() -> None:
     caught={
         "ADM-02": "gated",
         "ADM-03": "atomic",
+        "ADM-13": "ungated_only_if_admitted",
         "START-02": "gated",
         "START-03": "admitted before leader_ready",
         "UP-02": "gated",
@@ -97,6 +101,30 @@ def leader_ungated_before_admission() -> None:
         return found if workload.admitted else [pod for pod in found if pod.is_leader]
 
     replace(pods, "starts", starts)
+
+
+@fault(
+    "A group is looked at only when its pods are schedulable, so they become that first.",
+    caught={
+        "ADM-13": "ungated_only_if_admitted",
+        "POD-09": "admitted before partly_ungated",
+        "ROLL-03": "gated_until_admitted",
+        "I1": "I1",
+    },
+)
+def pods_come_before_their_admission() -> None:
+    right = admission.considered
+
+    def untried(workload: Workload) -> bool:
+        return "QuotaReserved" not in workload.conditions
+
+    def considered(draft: Draft, workload: Workload) -> ClusterQueue | None:
+        group = workload.group_key
+        members = draft.snapshot.pods.get(group, {}).values() if group is not None else ()
+        return None if untried(workload) and all(map(pods.gated, members)) else right(draft, workload)
+
+    replace(admission, "considered", considered)
+    let_go(untried)
 
 
 @fault(
@@ -138,6 +166,7 @@ def last_worker_stays_gated() -> None:
     caught={
         "ADM-06": "running",
         "DOWN-02": "running",
+        "QSEL-08": "ready_groups",
         "QUO-09": "running",
         "UP-02": "running",
         "UP-05": "running",

@@ -135,7 +135,7 @@ def zero_keeps_a_workload() -> None:
 
 @fault(
     "Scaling down removes the Workloads of the lowest groups instead of the highest.",
-    caught={"DOWN-01": ("absent", "keeps pod_uids", "keeps workload_uid"), "DOWN-07": "complete"},
+    caught={"DOWN-01": ("absent", "keeps pod_uids"), "DOWN-07": "keeps pod_revisions", "UP-07": "keeps pod_uids"},
 )
 def lowest_groups_lose_their_workloads() -> None:
     def surplus(workload: Workload, set_: Set, snapshot: Snapshot) -> bool:
@@ -176,8 +176,8 @@ def removed_workload_comes_back() -> None:
 @fault(
     "Scaling up renews the Workloads of the groups that run.",
     caught={
-        "UP-01": ("keeps pod_uids", "keeps workload_uid"),
-        "UP-07": ("keeps pod_uids", "keeps workload_uid"),
+        "UP-01": "keeps pod_uids",
+        "UP-07": "keeps pod_uids",
         "ADM-09": "complete",
     },
 )
@@ -192,9 +192,10 @@ def scale_up_renews_workloads() -> None:
 @fault(
     "Scaling down renews the Workloads of the groups that remain.",
     caught={
-        "DOWN-01": ("keeps pod_uids", "keeps workload_uid"),
-        "DOWN-05": ("keeps pod_uids", "keeps workload_uid"),
-        "DOWN-07": ("keeps admission_time", "complete"),
+        "DOWN-01": "keeps pod_uids",
+        "DOWN-05": "keeps pod_uids",
+        "DOWN-07": "keeps pod_revisions",
+        "UP-07": "keeps pod_uids",
     },
 )
 def scale_down_renews_workloads() -> None:

@@ -44,7 +44,7 @@ def once_lost(becomes: Callable[[Draft, Workload], Workload]) -> None:
         "UP-01": "keeps pod_uids",
         "DOWN-01": "keeps pod_uids",
         "DOWN-05": "keeps pod_uids",
-        "DOWN-07": "complete",
+        "DOWN-07": "keeps pod_revisions",
         "ROLL-04": "complete",
     },
 )

@@ -128,7 +128,7 @@ def revision(pod: Pod) -> str:
 
 @fault(
     "Scaling writes the number of groups into the templates, so that all groups are replaced.",
-    caught={"DOWN-07": "keeps templates", "UP-01": "keeps pod_uids", "UP-07": "keeps pod_uids"},
+    caught={"DOWN-01": "keeps pod_uids", "DOWN-07": "keeps templates", "UP-01": "keeps pod_uids"},
 )
 def scaling_changes_the_templates() -> None:
     right = set_rules.mutate

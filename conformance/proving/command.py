@@ -86,8 +86,12 @@ def prove(settings: Settings, asked: Asked) -> int:
             ).run(components)
     finally:
         kept.close()
-    complete = asked.everything and not (asked.faults or asked.claims or settings.requirement or settings.story)
-    found = matrix.build(plan.faults, among, proof.healthy, proof.cells, complete=complete, expected=proof.told)
+    complete = (asked.everything or asked.own) and not (
+        asked.faults or asked.claims or settings.requirement or settings.story
+    )
+    found = matrix.build(
+        plan.faults, among, proof.healthy, proof.cells, complete=complete, expected=proof.told, naming=all_faults.load()
+    )
     path = matrix.write(folder, found)
     print_matrix(console, found, proof.cells)
     for problem in proof.problems:

@@ -70,11 +70,13 @@ def build(
     *,
     complete: bool = True,
     expected: Mapping[str, Iterable[str]] | None = None,
+    naming: Mapping[str, Fault] | None = None,
 ) -> Matrix:
     """The matrix of these faults and claims.
 
-    `healthy` has the verdicts on the reference without a fault, by claim. In a matrix that is not `complete`, only the
-    faults and claims that were tried can be red; `expected` then has, by fault, the stories that were to be told.
+    `healthy` has the verdicts on the reference without a fault, by claim; `expected`, by fault, the stories that were
+    to be told. In a matrix that is not `complete`, a claim can be red only if every fault that names it was tried on
+    its story; `naming` has all faults there are, should `faults` be only some of them.
     """
     by_fault: dict[str, dict[str, Cell]] = {name: {} for name in sorted(faults)}
     for one in cells:
@@ -83,7 +85,7 @@ def build(
     rows = {name: _fault_row(faults[name], found.values()) for name, found in by_fault.items()}
     claims = _claim_rows(among, healthy, [one for found in by_fault.values() for one in found.values()])
     told = {fault: {_story_of(claim, among) for claim in found} for fault, found in by_fault.items()}
-    red = [*_red_healthy(healthy), *_red_faults(rows), *_red_claims(claims, faults, told, among, complete)]
+    red = [*_red_healthy(healthy), *_red_faults(rows), *_red_claims(claims, naming or faults, told, complete)]
     red += _red_missing(told, expected or {})
     red += _red_shares(claims) if complete else []
     shown = {
@@ -164,7 +166,6 @@ def _red_claims(
     claims: Mapping[str, ClaimRow],
     faults: Mapping[str, Fault],
     told: Mapping[str, set[str]],
-    among: Provable,
     complete: bool,
 ) -> list[str]:
     red: list[str] = []
@@ -172,9 +173,9 @@ def _red_claims(
         if row.kills:
             continue
         naming = [name for name, fault in faults.items() if row.requirement in fault.caught]
-        tried = [name for name in naming if row.story in told[name] or not row.story]
-        if tried or complete:
-            by = f"{len(tried)} of {len(naming)} faults that name {row.requirement} were tried"
+        tried = [name for name in naming if name in told and (row.story in told[name] or not row.story)]
+        if complete or (naming and tried == naming):
+            by = f"tried: {', '.join(tried)}" if tried else f"none names {row.requirement}"
             red.append(f"claim {id_} catches no fault for its own expectation ({by})")
     return red
 

@@ -18,14 +18,16 @@ from conformance.expectations import (
     no_quota_reserved,
     pod_uids,
     pods_pending_on_gates,
+    pods_within_quota,
     ready,
     ready_groups,
     reserved,
     running,
+    ungated_only_if_admitted,
     usage,
     workload_uid,
 )
-from conformance.expectations.judging import Told
+from conformance.expectations.judging import START, Told
 from conformance.world.builders import leader_worker_set
 from conformance.world.requests import Requests, canary_room, groups, room
 from conformance.world.story import claim, story
@@ -188,3 +190,15 @@ def test_queue_is_charged_for_the_canary_alone(told: Told) -> None:
     """A queue whose waiting groups are deleted never shows usage or a reservation for them."""
     told.queue().always(usage(cpu="10m"), since="two-wait")
     told.queue().always(reserved(cpu="10m"), since="two-wait")
+
+
+@claim("ADM-13", of=(room_for_two_of_three, leader_ready))
+def test_no_pod_is_ungated_before_its_group_is_admitted(told: Told) -> None:
+    """No pod of a managed set becomes schedulable while the Workload of its group has not been admitted."""
+    told.set("lws").always(ungated_only_if_admitted, since=START)
+
+
+@claim("QUO-04", of=(room_for_two_of_three, two_sets_share_a_queue, leader_ready))
+def test_what_may_run_is_within_quota(told: Told) -> None:
+    """At no moment do the requests of the ungated, unfinished pods of managed sets exceed the quota of their queue."""
+    told.queue().always(pods_within_quota, since=START)

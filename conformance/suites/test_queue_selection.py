@@ -9,21 +9,25 @@ from conformance.expectations import (
     charged_to,
     counts,
     created,
+    gated,
     gone,
     has_podsets,
     no_workloads,
     one_workload_per_group,
     partly_ungated,
     queued_in,
+    ready,
+    ready_groups,
     released,
     running,
     templates_without_kueue_keys,
     ungated,
     untouched_by_kueue,
     usage,
+    workloads_of_sets_alone,
 )
 from conformance.expectations.judging import START, Told
-from conformance.world.builders import leader_worker_set, sample
+from conformance.world.builders import leader_worker_set, local_queue, sample
 from conformance.world.requests import Requests, canary_room, groups, room
 from conformance.world.story import claim, story
 from conformance.world.tenant import Tenant
@@ -160,3 +164,27 @@ def test_unset_replicas_mean_one_group(told: Told) -> None:
 def test_without_leader_template_there_is_one_podset(told: Told) -> None:
     """Without a leader template, a group's Workload has one podset with the count of the whole group."""
     told.group(0, of="lws").always(has_podsets(3), since=created, until="running")
+
+
+@story(moments={"one-runs": "QSEL-08", "counted-locally": "OBS-05", "counted": "OBS-05"})
+def queue_created_later(tenant: Tenant) -> None:
+    """A set of two groups names a LocalQueue that comes later, to a ClusterQueue that has room for one of them."""
+    lws = tenant.create(leader_worker_set(queue="late-queue", replicas=2), quota=groups(1) + canary_room)
+    tenant.canary(after=(lws.group(0), lws.group(1))).reached(ready, moment="canary-ran")
+    tenant.add(local_queue("late-queue", tenant.name, tenant.name, tenant.labels))
+    lws.eventually(ready_groups(1), moment="one-runs")
+    tenant.local_queue("late-queue").eventually(counts(pending=1, reserving=1, admitted=1), moment="counted-locally")
+    tenant.queue().eventually(counts(pending=1, reserving=2, admitted=2), moment="counted")
+
+
+@claim("QSEL-08", of=queue_created_later)
+def test_a_set_waits_for_its_queue_to_exist(told: Told) -> None:
+    """The pods of a set whose LocalQueue does not exist stay gated, and one group runs once there is the queue."""
+    for index in (0, 1):
+        told.group(index, of="lws").always(gated, since=created, until=admitted, through="canary-ran")
+
+
+@claim("QSEL-14", of=(page_sample, two_queues, queue_created_later))
+def test_no_workload_belongs_to_a_part_of_a_set(told: Told) -> None:
+    """No Workload is owned by a StatefulSet of a managed set, nor by a pod of it without the set."""
+    told.set().always(workloads_of_sets_alone, since=START)

@@ -11,6 +11,7 @@ from conformance.expectations import (
     created,
     gated,
     groups_in_different_racks,
+    hosts_within_capacity,
     in_rack,
     kueue_gated,
     leaders_only,
@@ -18,6 +19,8 @@ from conformance.expectations import (
     no_pods_beyond,
     no_quota_reserved,
     placed_as,
+    pod_uids,
+    pods_within_quota,
     ready,
     ready_groups,
     running,
@@ -26,8 +29,9 @@ from conformance.expectations import (
     ungated,
     usage,
     whole_group_in_one_rack,
+    workload_uid,
 )
-from conformance.expectations.judging import Told
+from conformance.expectations.judging import START, Told
 from conformance.names import RACK
 from conformance.world.builders import leader_worker_set, sample
 from conformance.world.requests import Requests, canary_room, groups, room
@@ -99,6 +103,13 @@ def test_admission_with_topology_ungates_every_pod(told: Told) -> None:
 def test_replicas_may_have_different_racks(told: Told) -> None:
     """Where a rack has room for one group only, the replicas of a LeaderWorkerSet get different racks."""
     told.set().at("running", groups_in_different_racks)
+
+
+@claim("TAS-05", of=page_topology_sample)
+def test_a_leader_without_gpu_is_placed_with_its_workers(told: Told) -> None:
+    """A leader that requests no GPU is in the rack in which its group's GPU workers are, on a host of theirs."""
+    for index in (0, 1):
+        told.group(index).at("running", placed_as(*IN_R1, *IN_R2))
 
 
 @story(moments={"running": "V1"})
@@ -192,6 +203,45 @@ def test_v3_no_group_runs_in_part(told: Told) -> None:
     """V3: no pod of a group is ungated unless the whole group is admitted, so the third does not run in part."""
     for index in range(3):
         told.group(index, of="lws").always(atomic, since=created, until="canary-ran")
+
+
+@claim("TAS-19", of=three_replicas_on_two_racks)
+def test_scaling_up_takes_the_rack_that_is_left(told: Told) -> None:
+    """A group that scale-up adds gets the rack that is left, and the group that runs keeps its pods and Workload."""
+    told.group(0, of="lws").keeps(pod_uids, workload_uid, since="one-left")
+    told.set("lws").at("two-again", groups_in_different_racks)
+
+
+@story()
+def three_sets_for_two_racks(tenant: Tenant) -> None:
+    """Three sets ask at the same time for a rack each, and two racks have room; there is quota for all."""
+    tenant.open(quota=groups(3) + canary_room, group=V1_SET.group, layout=TWO_RACKS, topology=True)
+    names = ("one", "two", "three")
+    sets = [
+        tenant.create(leader_worker_set(name, leader=Requests(cpu=100), worker=Requests(gpu=1), required=RACK))
+        for name in names
+    ]
+    tenant.canary(after=tuple(lws.group(0) for lws in sets)).reached(ready, moment="canary-ran")
+    tenant.queue("user-queue").reached(counts(pending=1, admitted=3), moment="counted")
+
+
+@claim("TAS-30", of=three_sets_for_two_racks)
+def test_competing_sets_share_no_host(told: Told) -> None:
+    """Where several sets with a required topology compete at the same time, no host is assigned more than it has."""
+    told.set("one").always(hosts_within_capacity, since=START, through="counted")
+
+
+@claim("TAS-03", of=three_sets_for_two_racks)
+def test_of_competing_sets_each_is_admitted_whole_or_not(told: Told) -> None:
+    """Of the sets that compete for racks, no pod is ungated unless its whole group is admitted."""
+    for name in ("one", "two", "three"):
+        told.group(0, of=name).always(atomic, since=created, until="counted")
+
+
+@claim("QUO-04", of=three_sets_for_two_racks)
+def test_what_may_run_of_competing_sets_is_within_quota(told: Told) -> None:
+    """The ungated, unfinished pods of sets that compete for racks request no more than the quota of their queue."""
+    told.queue().always(pods_within_quota, since=START, until="counted")
 
 
 @story()

@@ -7,6 +7,7 @@ from conformance.expectations import (
     assigned_as,
     at_most_one_holds,
     bound_as_assigned,
+    in_rack,
     in_slices,
     one_runs,
     placed_as,
@@ -50,6 +51,19 @@ def test_v12_a_host_that_cannot_be_used_is_not(told: Told) -> None:
     told.group(0).at("both-run", placed_as(*V1_R2))
     told.group(1).always(assigned_as(*V1_R1), since=admitted)
     told.group(1).at("both-run", placed_as(*V1_R1))
+
+
+@claim("TAS-27", of=V12[:2])
+def test_a_host_that_is_cordoned_or_not_ready_is_no_room(told: Told) -> None:
+    """While h1 is cordoned or NotReady the group is in r2, since r1 has no room for it."""
+    told.group(0).at("first-runs", in_rack("r2"))
+
+
+@claim("TAS-14", of=V12[4])
+def test_room_that_others_take_is_not_given_away(told: Told) -> None:
+    """While a pod that Kueue does not manage has a GPU of r1 a group is in r2; a waiting one gets r1 once it ended."""
+    told.group(0).at("first-runs", in_rack("r2"))
+    told.group(1).at("both-run", in_rack("r1"))
 
 
 @story()
@@ -126,6 +140,12 @@ def test_v20_the_worker_of_a_lost_host_moves_alone(told: Told) -> None:
         assigned_as("leader h1; workers h1 h2", "leader h1; workers h1 h3"), since=admitted, through="moved"
     )
     told.group(0).at("moved", bound_as_assigned)
+
+
+@claim("TAS-22", of=lost_host_has_a_spare)
+def test_the_pod_of_a_lost_host_stays_in_its_rack(told: Told) -> None:
+    """The pod of a lost host is placed on another host of the rack that the group has."""
+    told.group(0).at("moved", in_rack("r1"))
 
 
 @story(moments={"running": "V20", "moved": "V20"})

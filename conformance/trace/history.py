@@ -13,6 +13,7 @@ from typing import Any
 
 from conformance.names import GROUP_INDEX, GROUP_INDEX_OF_WORKLOAD, SET_NAME
 from conformance.trace.records import (
+    Answer,
     Change,
     Edit,
     Fence,
@@ -97,6 +98,8 @@ class History:
         self.moments: dict[str, Moment] = {}
         self.gaps: list[Gap] = []
         self.edits: list[Edit] = []
+        self.answers: dict[str, Answer] = {}
+        """What was answered to the requests that the story tried, by the story's names for them."""
         self.findings: list[Finding] = []
         self.stopped: Stopped | None = None
         self.fences: dict[str, Fence] = {}
@@ -114,6 +117,8 @@ class History:
                     self.gaps.append(record)
                 case Edit():
                     self.edits.append(record)
+                case Answer():
+                    self.answers[record.label] = record
                 case Finding():
                     self.findings.append(record)
                 case Stopped():
@@ -138,7 +143,7 @@ class History:
     def __len__(self) -> int:
         return len(self.changes)
 
-    def position_of(self, moment: Moment | Edit | Fence) -> int:
+    def position_of(self, moment: Moment | Edit | Answer | Fence) -> int:
         """How many changes had happened by then."""
         return bisect_right(self._marks, moment.revision if self.ordered else moment.received)
 

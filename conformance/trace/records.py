@@ -81,6 +81,26 @@ class Edit(msgspec.Struct, frozen=True, tag_field="line", tag="edit"):
     revision: int
 
 
+class Answer(msgspec.Struct, frozen=True, tag_field="line", tag="answer"):
+    """What the API server answered to a request that the story only tried: it may be accepted or refused.
+
+    `label` is the story's name for the request. `reason` is the Status object's, empty if accepted. Nothing was stored
+    if the request was refused, or if `dry_run`; `revision` is then the latest that the trace held for the tenant.
+    """
+
+    received: float
+    story: str
+    label: str
+    verb: str
+    kind: str
+    namespace: str
+    name: str
+    status: int
+    reason: str
+    dry_run: bool
+    revision: int
+
+
 class Stopped(msgspec.Struct, frozen=True, tag_field="line", tag="stopped"):
     """A story ended early. `outcome` is `failed` (a promised wait), `inconclusive` (another wait) or `error`."""
 
@@ -120,7 +140,7 @@ class Header(msgspec.Struct, frozen=True, tag_field="line", tag="header"):
     lag: float
 
 
-Record = Change | Gap | StoryStarted | Moment | Edit | Stopped | Fence | Finding | Header
+Record = Change | Gap | StoryStarted | Moment | Edit | Answer | Stopped | Fence | Finding | Header
 
 _decoder = msgspec.json.Decoder(Record)
 _encoder = msgspec.json.Encoder()
@@ -160,7 +180,7 @@ def of_story(records: Iterable[Record], story: str) -> list[Record]:
             case StoryStarted() if record.story == story:
                 tenant = record.tenant
                 kept.append(record)
-            case Moment() | Edit() | Stopped() | Fence() | Finding() if record.story == story:
+            case Moment() | Edit() | Answer() | Stopped() | Fence() | Finding() if record.story == story:
                 kept.append(record)
     return [record for record in kept if not isinstance(record, Change) or tenant_of(record) == tenant]
 

@@ -136,6 +136,12 @@ def leader_worker_set(
     )
 
 
+def in_container(role: str, field: str, wanted: str) -> list[dict[str, str]]:
+    """A JSON patch of a set: a field of the first container of its `leader` or `worker` template."""
+    path = f"/spec/leaderWorkerTemplate/{role}Template/spec/containers/0/{field}"
+    return [{"op": "replace", "path": path, "value": wanted}]
+
+
 def _topology_request(required: str | None, preferred: str | None, slices: tuple[str, int] | None) -> dict[str, str]:
     request = {REQUIRED_TOPOLOGY: required, PREFERRED_TOPOLOGY: preferred}
     if slices is not None:

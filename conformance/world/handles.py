@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from conformance.errors import HarnessError
 from conformance.expectations.model import Expectation, Subject
 from conformance.expectations.subjects import Group, OfGroup, OfQueue, OfSet, Queue, WholeSet
-from conformance.kube import MERGE_PATCH, Object
+from conformance.kube import JSON_PATCH, MERGE_PATCH, Object
 from conformance.trace.history import View
 from conformance.world.builders import SetSpec
 
@@ -92,6 +92,23 @@ class SetHandle(Handle[WholeSet]):
             if name in ("leaderTemplate", "workerTemplate")
         }
         self.edit({"spec": {"leaderWorkerTemplate": templates}})
+
+    def try_edit(self, label: str, patch: Any, *, dry_run: bool = False) -> None:
+        """Try to patch the set, by a merge patch or by the operations of a JSON patch.
+
+        The answer is recorded, whatever it is; a dry run leaves the set as it is.
+        """
+        content_type = JSON_PATCH if isinstance(patch, list) else MERGE_PATCH
+        query = {"dryRun": "All"} if dry_run else {}
+        ground, kind, name = self.tenant.ground, "LeaderWorkerSet", self.spec.name
+        self.tenant.attempt(
+            label,
+            "patch",
+            kind,
+            name,
+            lambda: ground.kube.patch(kind, name, self.tenant.name, patch, content_type=content_type, **query),
+            dry_run=dry_run,
+        )
 
     def delete(self) -> None:
         """Delete it in the background, as `kubectl delete` does."""

@@ -8,7 +8,7 @@ labels. Nothing here sleeps or polls: every wait is on the trace.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from conformance.kube import MERGE_PATCH, ApiError, Kube, Object
 from conformance.names import GPU, HOLD_NOT_READY, RUN_LABEL, SCOPE_LABEL, STORY_LABEL, TENANT_LABEL
 from conformance.trace.history import View, is_true
 from conformance.trace.recorder import Recorder
-from conformance.trace.records import Edit, Finding, Moment
+from conformance.trace.records import Answer, Edit, Finding, Moment
 from conformance.trace.waiting import Feed, WaitTimedOut
 from conformance.world import builders
 from conformance.world.builders import SetSpec
@@ -256,6 +256,38 @@ class Tenant:
         """Record what the story did to something that is no object of the API."""
         self._write_edit(verb, kind, name, self.feed.latest)
         self.log.say(f"{verb} {kind} {name}")
+
+    def try_create(self, label: str, spec: SetSpec) -> None:
+        """Try to create a LeaderWorkerSet, as a dry run: the answer is recorded, whatever it is."""
+        made = spec.object | {"metadata": spec.object["metadata"] | {"namespace": self.name}}
+        self.attempt(
+            label, "create", made["kind"], spec.name, lambda: self.ground.kube.create(made, dryRun="All"), dry_run=True
+        )
+
+    def attempt(
+        self, label: str, verb: str, kind: str, name: str, request: Callable[[], Object], *, dry_run: bool
+    ) -> None:
+        """Send a request that may be refused, and record its answer under the label.
+
+        Raises ApiError for an answer that is no judgement of the object: a conflict, a failed webhook, a missing right.
+        """
+        self.ground.alive()
+        status, reason, revision = 200, "", self.feed.latest
+        try:
+            answer = request()
+        except ApiError as error:
+            if not error.refused:
+                raise
+            status, reason = error.status, error.reason
+            self.log.say(f"tried {label!r}: {error}")
+        else:
+            self.log.say(f"tried {label!r}: accepted")
+            if not dry_run:
+                self._edited(verb, kind, answer)
+                revision = int(answer["metadata"]["resourceVersion"])
+        self.ground.recorder.write(
+            Answer(time.time(), self.story.name, label, verb, kind, self.name, name, status, reason, dry_run, revision)
+        )
 
     def next_second(self, count: int = 1) -> None:
         """Wait until the API server's clock has moved on by whole seconds: where a rule compares creation times."""

@@ -48,6 +48,26 @@ def test_the_phases_of_a_run(place: Place) -> None:
     assert place.left_after() == []
 
 
+def test_ctrl_c_while_the_implementation_is_restarted(place: Place) -> None:
+    """Ctrl-C in a phase ends a run with 130: what was judged stands, all else is undecided, and nothing is left."""
+    run = place.start(*REFERENCE, "--out", place.results)
+    story = place.results / "stories" / f"{RESTART}.log"
+
+    def ended_or_stopped() -> bool:
+        return run.process.poll() is not None or (story.exists() and "stop " in story.read_text())
+
+    eventually("the implementation is stopped", ended_or_stopped)
+    run.interrupt()
+    ended = run.ended()
+    assert ended.code == 130, str(ended)
+    result = building.read_result(place.results)
+    assert {claim.outcome for claim in of_story(result, BESIDE)} == {Outcome.PASSED}
+    assert {claim.outcome for claim in of_story(result, RECONFIGURED)} == {Outcome.INCONCLUSIVE}
+    assert [finding for finding in result.findings if finding.kind == "component-died"] == []
+    assert place.left_after() == []
+    assert place.run_folders() == []
+
+
 def test_an_implementation_that_does_not_come_back(place: Place) -> None:
     """When it does not come back after a restart, what was to be judged then is an error; what was judged stands."""
     run = place.start(*REFERENCE, "--out", place.results)

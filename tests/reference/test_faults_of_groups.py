@@ -77,7 +77,7 @@ def kept_after_a_loss(of: str) -> bool:
 
 
 def conditions(mini: Miniature) -> list[str]:
-    found = [it["status"].get("conditions") or () for it in mini.all("Workload").values()]
+    found = [it.get("status", {}).get("conditions") or () for it in mini.all("Workload").values()]
     return sorted(one["type"] for of_one in found for one in of_one)
 
 
@@ -129,8 +129,9 @@ def surging(groups_there: int) -> Miniature:
     mini = world(cpu=800)
     surge = {"spec": {"rolloutStrategy": {"rollingUpdateConfiguration": {"maxSurge": 1}}}}
     for number in (2, groups_there):
-        now = {**surge, "status": {"replicas": number}}
-        later(mini, lambda now=now: mini.edit("LeaderWorkerSet", "s", now, "ns"))
+        mini.now += 5
+        mini.edit("LeaderWorkerSet", "s", {**surge, "status": {"replicas": number}}, "ns")
+        mini.settle()
     return mini
 
 
@@ -144,6 +145,16 @@ def unlabelled() -> Miniature:
     mini.set("other", "", replicas=2)
     mini.settle()
     return mini
+
+
+def started_at_first() -> str:
+    """What is said of the reservation when the first pod starts."""
+    mini = world(replicas=0)
+    mini.edit("LeaderWorkerSet", "s", {"spec": {"replicas": 1}}, "ns")
+    while not free(mini):
+        mini.decide()
+        mini.controllers()
+    return str(conditions(mini))
 
 
 # Answers of the webhook of sets
@@ -177,6 +188,7 @@ OTHER_QUEUE = {"labels": {names.QUEUE_NAME: "other"}}
 LOOKS: dict[str, Callable[[], object]] = {
     "ungated-before-admission": lambda: free(world(cpu=100)),
     "leader-ungated-before-admission": lambda: free(world(cpu=100)),
+    "pods-come-before-their-admission": started_at_first,
     "only-the-leader-starts": lambda: free(world()),
     "last-worker-stays-gated": lambda: free(world(replicas=2)),
     "gated-for-ever-after-a-wait": lambda: free(waits_then_fits()),
