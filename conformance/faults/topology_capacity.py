@@ -90,7 +90,7 @@ def places_taken_twice_at_once() -> None:
 
 @fault(
     "The places of a group stay taken when the group is gone.",
-    caught={"V3": "ready_groups"},
+    caught={"V3": ("running", "ready_groups")},
 )
 def places_never_given_back() -> None:
     holders = capacity.holders
