@@ -139,6 +139,24 @@ def first_groups_scaled_away() -> None:
     replace(groups, "_keep_set", from_the_front)
 
 
+@fault(
+    "A group that scale-up brings back finds no place, as one of its name had one before.",
+    caught={"V3": "ready_groups"},
+)
+def no_place_for_a_group_brought_back() -> None:
+    with_places = flavors.with_places
+    known: dict[Key, str] = {}
+
+    def first_only(
+        draft: Draft, places: Places, workload: Workload, admission: Admission
+    ) -> tuple[Admission | None, str]:
+        if known.setdefault(workload.key, workload.uid) != workload.uid:
+            return None, "a group of this name had a place"
+        return with_places(draft, places, workload, admission)
+
+    replace(flavors, "with_places", first_only)
+
+
 # Waiting
 
 

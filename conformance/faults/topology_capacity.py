@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from conformance.faults.model import fault, replace
 from conformance.reference import requests, topology
 from conformance.reference.draft import Draft
 from conformance.reference.model import Admission, Amounts, Node, PodSet, Workload
 from conformance.reference.topology import capacity, leaves
-from conformance.reference.topology.capacity import Capacity
 
 
 @fault(
@@ -58,10 +57,7 @@ def foreign_pods_counted_for_ever() -> None:
     caught={"TAS-01": "running", "V3": "ready_groups", "I2": "I2"},
 )
 def places_not_taken() -> None:
-    def holds_places(draft: Draft, workload: Workload) -> bool:
-        return False
-
-    replace(capacity, "holds_places", holds_places)
+    replace(capacity, "holders", lambda draft: iter(()))
     replace(topology.Places, "take", lambda self, workload, admission: None)
 
 
@@ -70,15 +66,16 @@ def places_not_taken() -> None:
     caught={"V3": ("at_most_admitted", "groups_in_different_racks"), "I2": "I2"},
 )
 def places_of_running_groups_free() -> None:
-    holds = capacity.holds_places
+    holders = capacity.holders
 
-    def while_it_starts(draft: Draft, workload: Workload) -> bool:
-        group = workload.group_key
-        pods = () if group is None else draft.snapshot.pods.get(group, {}).values()
-        wanted = sum(podset.count for podset in workload.podsets)
-        return holds(draft, workload) and sum(pod.ready for pod in pods) < wanted
+    def starting(draft: Draft) -> Iterator[tuple[Workload, Admission]]:
+        for workload, admission in holders(draft):
+            group = workload.group_key
+            pods = () if group is None else draft.snapshot.pods.get(group, {}).values()
+            if sum(pod.ready for pod in pods) < sum(podset.count for podset in workload.podsets):
+                yield workload, admission
 
-    replace(capacity, "holds_places", while_it_starts)
+    replace(capacity, "holders", starting)
     replace(capacity, "unplaced", lambda pods, workload: iter(()))
 
 
@@ -93,22 +90,14 @@ def places_taken_twice_at_once() -> None:
 
 @fault(
     "The places of a group stay taken when the group is gone.",
-    caught={"V3": "ready_groups"},
+    caught={"V3": ("running", "ready_groups")},
 )
 def places_never_given_back() -> None:
+    holders = capacity.holders
     known: dict[str, tuple[Workload, Admission]] = {}
-    of = Capacity.of
 
-    def with_what_was(draft: Draft) -> Capacity:
-        made = of(draft)
-        there = {workload.uid: workload for workload in draft.all_workloads()}
-        for workload in there.values():
-            admission = workload.admission
-            if workload.reserves and admission is not None and any(given.topology for given in admission.podsets):
-                known[workload.uid] = workload, admission
-        for uid, (workload, admission) in known.items():
-            if uid not in there or not there[uid].reserves:
-                made.take(workload, admission)
-        return made
+    def everybody(draft: Draft) -> Iterator[tuple[Workload, Admission]]:
+        known.update((workload.uid, (workload, admission)) for workload, admission in holders(draft))
+        yield from known.values()
 
-    replace(capacity.Capacity, "of", staticmethod(with_what_was))
+    replace(capacity, "holders", everybody)

@@ -146,7 +146,7 @@ def test_a_faulty_reference_places_a_group_elsewhere(
 @pytest.mark.parametrize("fault", ["nodes-seen-once", "not-tried-again-with-new-nodes"])
 def test_a_faulty_reference_misses_nodes_that_come_late(fault: str) -> None:
     """Under the fault a group that was tried without nodes waits although there are some now."""
-    group = {"size": 2, "leader": 100, "worker": 200}
+    group: dict[str, Any] = {"size": 2, "leader": 100, "worker": 200}
     assert placed({"a1": ("a", 300)}, late=True, **group) == {"leader": {"a1": 1}, "worker": {"a1": 1}}
     assert placed({"a1": ("a", 300)}, late=True, fault=fault, **group) is None
 
@@ -154,7 +154,7 @@ def test_a_faulty_reference_misses_nodes_that_come_late(fault: str) -> None:
 @pytest.mark.parametrize("fault", [name for name, it in load().items() if ".topology_" in it.install.__module__])
 def test_a_fault_of_topology_is_undone(fault: str) -> None:
     """Once a fault of topology is no longer at work, the reference decides as before."""
-    group = {"size": 3, "leader": 100, "worker": 200}
+    group: dict[str, Any] = {"size": 3, "leader": 100, "worker": 200}
     before = placed(TWO_HOSTS, **group)
     with at_work(named(fault)):
         pass

@@ -120,11 +120,9 @@ class Capacity:
             _kept.clear()
             _completed.clear()
         placed: dict[GroupKey, Workload] = {}
-        for workload in draft.all_workloads():
-            if workload.admission is None or not holds_places(draft, workload):
-                continue
-            if any(given.topology is not None for given in workload.admission.podsets):
-                made.take(workload, workload.admission)
+        for workload, admission in holders(draft):
+            if any(given.topology is not None for given in admission.podsets):
+                made.take(workload, admission)
                 if workload.group_key is not None:
                     placed[workload.group_key] = workload
         for group, pods in snapshot.pods.items():
@@ -236,9 +234,11 @@ class Capacity:
         return stock
 
 
-def holds_places(draft: Draft, workload: Workload) -> bool:
-    """Whether what it was assigned is taken: from its reservation to its release, whatever its pods do."""
-    return workload.reserves
+def holders(draft: Draft) -> Iterator[tuple[Workload, Admission]]:
+    """The Workloads whose places are taken, from reservation to release whatever their pods do, and these places."""
+    for workload in draft.all_workloads():
+        if workload.reserves and workload.admission is not None:
+            yield workload, workload.admission
 
 
 def _add(used: dict[str, int], amounts: tuple[tuple[str, int], ...], sign: int) -> None:
