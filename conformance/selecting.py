@@ -24,6 +24,7 @@ def selection(settings: Settings, catalogue: Catalogue) -> Selection:
         features=frozenset(settings.feature),
         skips=settings.skips(),
         sequential=not settings.no_sequential,
+        every_version=settings.ignore_versions,
     )
 
 

@@ -69,6 +69,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("show-manifests", "flag", "write what each story applies to its log", False),
     Option("no-sequential", "flag", "leave out what restarts or reconfigures the implementation, after all else",
            False),
+    Option("ignore-versions", "flag", "judge requirements also on releases that they are not said to hold for", False),
     Option("fail-fast", "flag", "stop at the first failed claim", False),
     Option("fail-on", "text", "exit with 1 if a requirement of this level or above failed", "MUST", "LEVEL",
            ("MUST", "SHOULD", "STRICT")),
@@ -107,6 +108,7 @@ class Settings:
     stories_at_once: int | None
     show_manifests: bool
     no_sequential: bool
+    ignore_versions: bool
     fail_fast: bool
     fail_on: str
     require_all: bool

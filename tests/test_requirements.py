@@ -296,6 +296,12 @@ def test_ids_are_asked_for_instead_of_the_profile(tmp_path: Path) -> None:
     assert applies(requirement(tmp_path), HERE, Selection(profile="page", ids=frozenset({"UP-01"}))).judged
 
 
+def test_a_version_can_be_ignored(tmp_path: Path) -> None:
+    """A requirement that a release is too old for is judged on it all the same where that is asked for."""
+    record = requirement(tmp_path, since={"kueue": "0.20.0"})
+    assert applies(record, HERE, Selection("core", every_version=True)).judged
+
+
 def test_core_is_always_declared(tmp_path: Path) -> None:
     """The feature core is judged even where an implementation does not declare it."""
     here = Here(features=frozenset(), capabilities=HERE.capabilities)

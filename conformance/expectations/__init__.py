@@ -38,6 +38,12 @@ from conformance.expectations.groups import (
     workload_name,
     workload_uid,
 )
+from conformance.expectations.identity import (
+    labelled_with_its_set,
+    pods_without_finalizers,
+    podsets_marked_as_templates,
+    workers_fill_hosts_in_order,
+)
 from conformance.expectations.limits import (
     hosts_within_capacity,
     no_workloads_of_parts,
@@ -159,6 +165,7 @@ __all__ = [
     "in_rack",
     "in_slices",
     "kueue_gated",
+    "labelled_with_its_set",
     "leader_ready",
     "leaders_only",
     "named_queue",
@@ -180,6 +187,8 @@ __all__ = [
     "pod_uids",
     "pods_pending_on_gates",
     "pods_within_quota",
+    "pods_without_finalizers",
+    "podsets_marked_as_templates",
     "preempted",
     "queued_in",
     "ready",
@@ -206,6 +215,7 @@ __all__ = [
     "usage",
     "value",
     "whole_group_in_one_rack",
+    "workers_fill_hosts_in_order",
     "workload_name",
     "workload_uid",
     "workload_uids",

@@ -44,7 +44,8 @@ class Selection:
     """What a person asked for.
 
     Ids, where given, are asked for instead of the profile; levels and features narrow either of the two. `skips` (id to
-    reason) win over all of it. Without `sequential` whatever comes after all else is left out.
+    reason) win over all of it. Without `sequential` whatever comes after all else is left out. With `every_version` a
+    requirement is judged also on a release from before the fix that it tells of, which shows that it tells it.
     """
 
     profile: str = "page"
@@ -53,6 +54,7 @@ class Selection:
     features: frozenset[str] = frozenset()
     skips: Mapping[str, str] = field(default_factory=dict)
     sequential: bool = True
+    every_version: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ def applies(record: Requirement, here: Here, chosen: Selection) -> Prospect:
     """
     if left_out := _left_out(record, chosen):
         return Prospect(Outcome.NOT_SELECTED, left_out)
-    if lacking := _version(record, here) or _feature(record, here):
+    too_old = "" if chosen.every_version else _version(record, here)
+    if lacking := too_old or _feature(record, here):
         return Prospect(Outcome.UNSUPPORTED, lacking)
     if not record.claimed:
         return Prospect(Outcome.NOT_TESTABLE, f"not claimed: {record.reason}")

@@ -67,6 +67,13 @@ class SetSpec:
         templates = spec["leaderWorkerTemplate"] | {f"{role}Template": template}
         return replace(self, object=self.object | {"spec": spec | {"leaderWorkerTemplate": templates}})
 
+    def marked(self, role: str, **metadata: dict[str, str]) -> SetSpec:
+        """The same with these `labels` and `annotations` on its template of the `leader` or the `worker`."""
+        template = self.object["spec"]["leaderWorkerTemplate"][f"{role}Template"]
+        before = template.get("metadata") or {}
+        marks = {field: (before.get(field) or {}) | more for field, more in metadata.items()}
+        return self._with_template(role, template | {"metadata": before | marks})
+
     def rolling(self, *, unavailable: int = 1, surge: int = 0) -> SetSpec:
         """The same with this many groups that a rolling update may make unavailable, or have beyond its replicas."""
         limits = {"maxUnavailable": unavailable, "maxSurge": surge}
