@@ -57,7 +57,7 @@ PROMISED: dict[tuple[str, str], Rejected] = {
 }
 
 TWO_RUN = In("room_for_two_of_three", "canary-ran")
-HAS_MOVED, ON_TWO_HOSTS = In("waiting_set_changes_its_queue", "moved"), In("workers_of_two_hosts", "running")
+HAS_MOVED, ON_THREE_HOSTS = In("waiting_set_changes_its_queue", "moved"), In("workers_of_three_hosts", "running")
 OF_LWS, THE_SET = OfGroup("lws", 0), OfSet("lws")
 
 CASES = {
@@ -83,8 +83,8 @@ CASES = {
         Case(
             expectations.workers_fill_hosts_in_order,
             OF_LWS,
-            [ON_TWO_HOSTS],
-            [nothing(ON_TWO_HOSTS), but(ON_TWO_HOSTS, unbind, worker(LWS))],
+            [ON_THREE_HOSTS],
+            [nothing(ON_THREE_HOSTS), but(ON_THREE_HOSTS, unbind, worker(LWS))],
         ),
     ]
 }

@@ -87,14 +87,14 @@ def test_a_long_name_is_queued_as_any_other(told: Told) -> None:
 
 
 @story()
-def workers_of_two_hosts(tenant: Tenant) -> None:
-    """The four workers of a group require a rack, in which two hosts take two each; the leader is on a third host."""
-    spec = leader_worker_set(size=5, leader=Requests(cpu=3000), worker=Requests(cpu=1000), required=RACK, joined=False)
-    lws = tenant.create(spec, quota=groups(1), layout="r1: h1 2000, h2 2000; r2: h3 3000", topology=True)
+def workers_of_three_hosts(tenant: Tenant) -> None:
+    """The six workers of a group require a rack, in which three hosts take two each; the leader fits elsewhere only."""
+    spec = leader_worker_set(size=7, leader=Requests(cpu=3000), worker=Requests(cpu=1000), required=RACK, joined=False)
+    lws = tenant.create(spec, quota=groups(1), layout="r1: h1 2000, h2 2000, h3 2000; r2: h4 3000", topology=True)
     lws.reached(running, moment="running")
 
 
-@claim("TAS-10", of=workers_of_two_hosts)
+@claim("TAS-10", of=workers_of_three_hosts)
 def test_workers_beside_a_leader_keep_their_order(told: Told) -> None:
     """Workers that no podset group joins with their leader are on the assigned hosts in the order of their index."""
     told.group(0, of="lws").at("running", workers_fill_hosts_in_order)

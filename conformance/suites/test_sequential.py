@@ -80,8 +80,8 @@ def queue_name_comes_later(tenant: Tenant) -> None:
 @claim("NS-01", of=queue_name_comes_later)
 def test_only_groups_have_workloads(told: Told) -> None:
     """With `manageJobsWithoutQueueName` a set with a queue has a Workload per group, and pods and StatefulSets none."""
-    told.set("lws").always(one_workload_per_group, since="running", through="labelled")
-    told.set("lws").always(workloads_of_sets_alone, since=START, through="labelled")
+    told.set("lws").always(one_workload_per_group, since="running", through="canary-ran")
+    told.set("lws").always(workloads_of_sets_alone, since=START, through="canary-ran")
 
 
 @claim("NS-02", of=queue_name_comes_later)
