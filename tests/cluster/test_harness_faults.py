@@ -33,7 +33,7 @@ from conformance.world.builders import priority_class
 from conformance.world.teller import Teller
 from conformance.world.tenant import Ground
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.thorough]
 STORY = "two_sets_share_a_queue"
 UNDECIDED = {Outcome.ERROR, Outcome.INCONCLUSIVE}
 Lost = Callable[[str, Object], bool]

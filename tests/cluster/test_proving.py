@@ -26,7 +26,7 @@ from conformance.requirements import Here, Selection, load
 from conformance.suite import whole_suite
 from conformance.world.teller import tenant_name
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.thorough]
 FAULT = "ungated-before-admission"
 STORY = "room_for_two_of_three"
 HERE = Here(frozenset(FEATURES), LocalCluster.capabilities)

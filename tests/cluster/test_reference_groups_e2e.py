@@ -54,7 +54,7 @@ from conformance.world.handles import SetHandle
 from conformance.world.requests import Requests, canary_room, groups
 from conformance.world.tenant import Tenant
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.thorough]
 SET = "lws"
 
 

@@ -23,7 +23,7 @@ from conformance.world.handles import GroupHandle
 from conformance.world.requests import Requests, canary_room, groups, room
 from conformance.world.tenant import Tenant
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.thorough]
 SET = "lws"
 NUMBERS = itertools.count()
 

@@ -22,7 +22,7 @@ from conformance.world.builders import SetSpec, leader_worker_set, priority_clas
 from conformance.world.requests import canary_room, groups
 from conformance.world.tenant import Tenant
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.thorough]
 LOW, HIGH = "test-low", "test-high"
 GROUP = leader_worker_set(size=2).group
 NUMBERS = itertools.count()

@@ -41,7 +41,7 @@ from conformance.world.builders import SetSpec, leader_worker_set, priority_clas
 from conformance.world.requests import groups
 from conformance.world.tenant import Tenant
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.thorough]
 
 TEMPLATES = "spec.leaderWorkerTemplate"
 LEADER = f"{TEMPLATES}.leaderTemplate.metadata.annotations"

@@ -54,7 +54,7 @@ from conformance.world.handles import SetHandle
 from conformance.world.requests import Requests, groups
 from conformance.world.tenant import Tenant
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.thorough]
 ROOT = Path(conformance.__file__).parent.parent
 HOSTS = ("127.0.0.2", "127.0.0.3")
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/queueing-system-c/leases/queueing-c"
