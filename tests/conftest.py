@@ -13,7 +13,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "thorough: minutes on a real cluster; only with --thorough, or named by its file")
+    config.addinivalue_line(
+        "markers", "thorough: minutes on a real cluster; only with --thorough, or named by its file"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
