@@ -145,10 +145,13 @@ def test_a_fault_is_told_its_own_stories_and_five_others() -> None:
     assert told == choosing.of_fault(fault, PAGE)
 
 
+LOOKED = {claim.id: ["x"] for claim in PAGE.claims}
+
+
 def test_the_cover_shows_a_fault_of_every_claim_that_has_one() -> None:
     """The pairs of the cover name, of each claim that some fault names, one fault on that claim's story."""
     faults = [a_fault("a", ADM_03="x", UP_01="x"), a_fault("b", ADM_03="x"), a_fault("c", QUO_09="x", I1="I1")]
-    told = choosing.own_faults(faults, PAGE)
+    told = choosing.next_round(faults, PAGE, {*LOOKED, "I1"}, looked=LOOKED)
     named = {fault.name: fault.caught for fault in faults}
     for claim in PAGE.claims:
         if claim.requirement in ("ADM-03", "UP-01", "QUO-09"):
@@ -158,10 +161,25 @@ def test_the_cover_shows_a_fault_of_every_claim_that_has_one() -> None:
 
 
 def test_the_cover_prefers_what_was_caught_before() -> None:
-    """With a matrix of before, only pairs that caught something in it are told."""
+    """What a pair caught in a matrix of before is not sought with another."""
     ids = [claim.id for claim in ONE.claims if claim.requirement == "ADM-03"]
     faults = [a_fault("a", ADM_03="x"), a_fault("b", ADM_03="x")]
-    assert choosing.own_faults(faults, ONE, {("b", STORY): ids}) == {"b": [STORY]}
+    known = {("b", STORY): ids}
+    assert choosing.next_round(faults, ONE, LOOKED, looked=LOOKED, known=known) == {"b": [STORY]}
+
+
+def test_a_fault_is_tried_only_where_the_claim_looks_at_what_it_names() -> None:
+    """A claim that looks at none of the expectations that a fault names for its requirement is none of the fault's."""
+    faults = [a_fault("a", ADM_03="y"), a_fault("b", ADM_03="x")]
+    assert choosing.next_round(faults, ONE, LOOKED, looked=LOOKED) == {"b": [STORY]}
+
+
+def test_rounds_end_when_everything_was_tried_or_caught() -> None:
+    """What was tried in vain is not tried again, and what is caught needs nothing more."""
+    faults = [a_fault("a", ADM_03="x"), a_fault("b", ADM_03="x")]
+    assert choosing.next_round(faults, ONE, LOOKED, looked=LOOKED, tried={("a", STORY)}) == {"b": [STORY]}
+    assert choosing.next_round(faults, ONE, LOOKED, looked=LOOKED, tried={("a", STORY), ("b", STORY)}) == {}
+    assert choosing.next_round(faults, ONE, [], looked=LOOKED) == {}
 
 
 def test_what_there_is_not_cannot_be_asked_for() -> None:

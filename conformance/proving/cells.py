@@ -45,6 +45,8 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """The bare names of those that failed: of a judged claim one, of a promised one all that its wait still lacked."""
     shown: str = ""
     """What was seen, in one line."""
+    looked: list[str] = []
+    """Of a claim that passed, the bare names of all expectations that it looked at."""
 
 
 class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -92,7 +94,15 @@ def _judge(claim: ClaimOfStory, history: History) -> Verdict:
     if outcome is Outcome.FAILED and history.stopped is not None and history.stopped.outcome == "error":
         outcome = Outcome.ERROR
     failed = list(_failed(error, history)) if outcome is Outcome.FAILED else []
-    return Verdict(claim.id, claim.requirement, outcome, failed, _line(error))
+    looked = sorted(_looked(claim, told)) if outcome is Outcome.PASSED else []
+    return Verdict(claim.id, claim.requirement, outcome, failed, _line(error), looked)
+
+
+def _looked(claim: ClaimOfStory, told: Told) -> set[str]:
+    """At what a claim that passed looked; a promised one may fail for a refusal, too."""
+    if claim.moment is None:
+        return {bare(one.expectation) for one in told.judged}
+    return {bare(one) for one in told.history.moments[claim.moment].expectation.split(" and ")} | {ACCEPTED}
 
 
 def _failed(error: Exception | None, history: History) -> Iterator[str]:

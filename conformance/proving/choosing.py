@@ -84,40 +84,58 @@ def everything(faults: Iterable[Fault], among: Provable) -> dict[str, list[str]]
     return {fault.name: [story.name for story in among.stories] for fault in faults}
 
 
-def own_faults(
-    faults: Collection[Fault], among: Provable, known: Mapping[Pair, Collection[str]] | None = None
+def next_round(
+    faults: Collection[Fault],
+    among: Provable,
+    uncaught: Collection[str],
+    *,
+    looked: Mapping[str, Collection[str]],
+    tried: Collection[Pair] = (),
+    known: Mapping[Pair, Collection[str]] | None = None,
 ) -> dict[str, list[str]]:
-    """As few pairs of fault and story as show of each claim, and of each invariant, one fault that it catches.
+    """As few pairs of fault and story as may show of each of these claims and invariants one fault that it catches.
 
-    `known` says by pair which claims caught the fault when it was tried before; without it, every claim of a
-    requirement that the fault names counts. Greedy: the pair that shows the most comes first; of equals, one of a fault
-    that is tried anyhow, which saves a process.
+    By fault the stories; empty when nothing is left to try. `looked` says of a claim at which expectations it looks: a
+    fault that names none of them shows nothing of it. Pairs that were `tried` are left out. What a pair caught before
+    (`known`) is believed, and only what nothing caught before is sought among the others. Greedy: the pair that may
+    show the most comes first; of equals, one of a fault that is tried anyhow, which saves a process.
     """
-    shows = _shown_by(faults, among, known)
-    left = set().union(*shows.values()) if shows else set()
+    may = {
+        pair: found
+        for pair, shown in _shown_by(faults, among, looked).items()
+        if pair not in tried and (found := shown & set(uncaught))
+    }
+    for pair, believed in _believed(may, known or {}).items():
+        may[pair] = believed
+    left: set[str] = set().union(*may.values()) if may else set()
     chosen: dict[str, list[str]] = {}
     while left:
-        pair = min(shows, key=lambda p: (-len(shows[p] & left), p[0] not in chosen, p))
+        pair = min(may, key=lambda p: (-len(may[p] & left), p[0] not in chosen, p))
         chosen.setdefault(pair[0], []).append(pair[1])
-        left -= shows[pair]
+        left -= may[pair]
     order = [story.name for story in among.stories]
     return {fault: sorted(stories, key=order.index) for fault, stories in sorted(chosen.items())}
 
 
+def _believed(may: Mapping[Pair, set[str]], known: Mapping[Pair, Collection[str]]) -> dict[Pair, set[str]]:
+    """What the pairs may show, without the guesses about what another pair is known to show."""
+    sure = {claim for pair, shown in may.items() for claim in shown & set(known.get(pair, ()))}
+    return {pair: (shown - sure) | (shown & set(known.get(pair, ()))) for pair, shown in may.items()}
+
+
 def _shown_by(
-    faults: Collection[Fault], among: Provable, known: Mapping[Pair, Collection[str]] | None
+    faults: Collection[Fault], among: Provable, looked: Mapping[str, Collection[str]]
 ) -> dict[Pair, set[str]]:
     """What each pair may show: ids of claims, names of invariants."""
     shows: dict[Pair, set[str]] = {}
     for fault in faults:
         invariants = {name for name in fault.caught if name in INVARIANTS}
         for story in among.stories:
-            named = {claim.id for claim in among.of_story(story.name) if claim.requirement in fault.caught}
-            if known is not None:
-                caught = set(known.get((fault.name, story.name), ()))
-                named, found = named & caught, invariants & caught
-            else:
-                found = invariants if named else set()
-            if named or found:
-                shows[fault.name, story.name] = named | found
+            named = {
+                claim.id
+                for claim in among.of_story(story.name)
+                if set(fault.caught.get(claim.requirement, ())) & set(looked.get(claim.id, ()))
+            }
+            if named:
+                shows[fault.name, story.name] = named | invariants
     return shows

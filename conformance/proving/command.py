@@ -64,9 +64,10 @@ def prove(settings: Settings, asked: Asked) -> int:
     faults = _faults(asked.faults)
     among = _provable(settings, asked)
     told = _told(asked, faults, among)
-    if not any(told.values()):
+    if not asked.own and not any(told.values()):
         raise UsageError("no fault names any of these claims; ask for other claims or faults")
-    plan = Plan({name: faults[name] for name in told}, among, told)
+    known = _known(asked.known, among)
+    plan = Plan(faults if asked.own else {name: faults[name] for name in told}, among, told, asked.own, known)
     folder = _folder(settings, asked)
     components = provided(settings, console)
     cores = os.cpu_count() or 1
@@ -90,7 +91,13 @@ def prove(settings: Settings, asked: Asked) -> int:
         asked.faults or asked.claims or settings.requirement or settings.story
     )
     found = matrix.build(
-        plan.faults, among, proof.healthy, proof.cells, complete=complete, expected=proof.told, naming=all_faults.load()
+        {name: plan.faults[name] for name in plan.told},
+        among,
+        proof.healthy,
+        proof.cells,
+        complete=complete,
+        expected=proof.told,
+        naming=all_faults.load(),
     )
     path = matrix.write(folder, found)
     print_matrix(console, found, proof.cells)
@@ -133,7 +140,7 @@ def _told(asked: Asked, faults: dict[str, Fault], among: Provable) -> dict[str, 
     if asked.everything:
         return choosing.everything(faults.values(), among)
     if asked.own:
-        return choosing.own_faults(faults.values(), among, _known(asked.known, among))
+        return {}
     return choosing.of_faults(faults.values(), among)
 
 

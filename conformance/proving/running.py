@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +14,12 @@ from conformance.deadlines import Deadlines
 from conformance.errors import Cancelled, HarnessError
 from conformance.faults.model import Fault
 from conformance.proving import deadlines
-from conformance.proving.cells import Cell, Verdict, cell
-from conformance.proving.choosing import Provable
+from conformance.proving.cells import Cell, Said, Verdict, cell
+from conformance.proving.choosing import Pair, Provable, next_round
 from conformance.proving.keeping import Kept, Line, digest
 from conformance.proving.scopes import Scopes
 from conformance.proving.telling import Account, tell
+from conformance.trace.invariants import INVARIANTS
 from conformance.world.story import Story
 
 if TYPE_CHECKING:
@@ -45,11 +46,17 @@ class Display(Protocol):
 
 @dataclass
 class Plan:
-    """What is told: by fault the names of the stories."""
+    """What is told: by fault the names of the stories.
+
+    With `own`, that is found while it is told: round by round, until of each claim one fault is shown that it catches,
+    or all that name it have been tried. `known` then says by pair what it caught in an earlier run.
+    """
 
     faults: Mapping[str, Fault]
     among: Provable
-    told: Mapping[str, list[str]]
+    told: dict[str, list[str]]
+    own: bool = False
+    known: Mapping[Pair, Collection[str]] | None = None
 
     def pairs(self) -> list[tuple[Fault, str]]:
         return [(self.faults[name], story) for name, stories in self.told.items() for story in stories]
@@ -91,8 +98,10 @@ class Proving:
     def run(self, components: Components) -> Proof:
         """Tell what is not kept yet. Raises UsageError or HarnessError when nothing can be told at all."""
         proof = Proof()
-        left = [(fault, story) for fault, story in self.plan.pairs() if not self._has(fault, story)]
-        needed = {story for _, story in self.plan.pairs()}
+        left = self._not_kept(self.plan.told)
+        needed = {story.name for story in self.plan.among.stories}
+        if not self.plan.own:
+            needed &= {story for _, story in self.plan.pairs()}
         told = [story for story in self.plan.among.stories if story.name in needed]
         self.display.plan(len(told), len(left), len(self.plan.pairs()) - len(left))
         scopes = Scopes(
@@ -106,7 +115,10 @@ class Proving:
         failed = False
         try:
             self._tell_healthy(scopes, told)
-            self._tell_faults(scopes, left, proof)
+            if self.plan.own:
+                self._tell_rounds(scopes, proof)
+            else:
+                self._tell_faults(scopes, left, proof)
         except KeyboardInterrupt:
             proof.interrupted = True
         except (HarnessError, Cancelled) as error:
@@ -116,6 +128,40 @@ class Proving:
             scopes.stop(failed=failed)
         self._conclude(proof)
         return proof
+
+    def _not_kept(self, told: Mapping[str, list[str]]) -> list[tuple[Fault, str]]:
+        pairs = [(self.plan.faults[name], story) for name, stories in told.items() for story in stories]
+        return [(fault, story) for fault, story in pairs if not self._has(fault, story)]
+
+    def _tell_rounds(self, scopes: Scopes, proof: Proof) -> None:
+        """Try the fewest faults that may show of each claim that it can fail; then others for what those did not."""
+        looked = {v.claim: v.looked for account in self._accounts.values() for v in account.verdicts}
+        sound = {name for name, account in self._accounts.items() if account.passed}
+        wanted = {claim.id for claim in self.plan.among.claims if claim.story.name in sound} | set(INVARIANTS)
+        tried: set[Pair] = set()
+        while chosen := next_round(
+            self.plan.faults.values(),
+            self.plan.among,
+            wanted,
+            looked=looked,
+            tried=tried,
+            known=self.plan.known,
+        ):
+            for name, stories in chosen.items():
+                tried |= {(name, story) for story in stories}
+                self.plan.told[name] = self.plan.told.get(name, []) + stories
+            left = self._not_kept(chosen)
+            self.display.plan(0, len(left), sum(map(len, chosen.values())) - len(left))
+            self._tell_faults(scopes, left, proof)
+            wanted -= set(self._caught(chosen))
+
+    def _caught(self, told: Mapping[str, list[str]]) -> Iterator[str]:
+        """Claims and invariants that caught a fault under these."""
+        for name, stories in told.items():
+            for story in stories:
+                for one in self.kept.cells(self.plan.faults[name], self.plan.among.story(story)):
+                    if one.said is Said.CAUGHT:
+                        yield one.claim.partition("::invariants[")[2].rstrip("]") or one.claim
 
     def _has(self, fault: Fault, story: str) -> bool:
         return self.kept.has(fault, self.plan.among.story(story))

@@ -49,8 +49,10 @@ class Shown:
     def plan(self, healthy: int, pairs: int, kept: int) -> None:
         before = f"; {kept} are there already" if kept else ""
         first, then = _many(healthy, "story", "stories"), _many(pairs, "story", "stories")
-        self.say(f"{first} without a fault, then {then} under faults{before}")
-        if self._bars is not None:
+        self.say(f"{first} without a fault, then {then} under faults{before}" if healthy else f"{then} more{before}")
+        if self._bars is not None and not healthy:
+            self._pairs = self._bars.add_task("more   ", total=pairs)
+        elif self._bars is not None:
             self._healthy = self._bars.add_task("healthy", total=healthy)
             self._pairs = self._bars.add_task("faults ", total=pairs)
 

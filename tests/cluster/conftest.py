@@ -12,10 +12,6 @@ from conformance.components import DEFAULT, Components, provide
 from conformance.implementations import open_implementation
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "cluster: needs the real components and runs a real control plane")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests that bring up clusters of their own come first, so that the common one need not run beside them."""
     items.sort(key=lambda item: "local_cluster" in getattr(item, "fixturenames", ()))
