@@ -59,9 +59,11 @@ from conformance.expectations.preemption import (
     evicted,
     has_priority,
     not_evicted,
+    pods_run_on_reserved_quota,
     preempted,
 )
 from conformance.expectations.queues import (
+    borrowed,
     counts,
     released,
     reserved,
@@ -136,6 +138,7 @@ __all__ = [
     "atomic",
     "available",
     "awaits_check",
+    "borrowed",
     "bound",
     "bound_as_assigned",
     "charged_cpu",
@@ -179,6 +182,7 @@ __all__ = [
     "pod_revisions",
     "pod_uids",
     "pods_pending_on_gates",
+    "pods_run_on_reserved_quota",
     "pods_within_quota",
     "preempted",
     "queued_in",

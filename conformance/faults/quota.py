@@ -229,7 +229,7 @@ def set_of(draft: Draft, workload: Workload) -> Set | None:
 
 @fault(
     "The quota of a deleted set's groups is never free for others.",
-    caught={"ADM-06": "running"},
+    caught={"ADM-06": "running", "COH-05": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/5015",
 )
 def quota_kept_after_deletion() -> None:
