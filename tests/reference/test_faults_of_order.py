@@ -45,11 +45,11 @@ def world(cpu: int = 400, **spec: Any) -> Miniature:
     return mini
 
 
-def settled(mini: Miniature, *changes: Callable[[], object]) -> Miniature:
+def settled(mini: Miniature, *changes: Callable[[Miniature], object]) -> Miniature:
     """At rest after each change, with some seconds in between."""
     for change in changes:
         mini.now += 5
-        change()
+        change(mini)
         mini.settle()
     return mini
 
@@ -57,21 +57,21 @@ def settled(mini: Miniature, *changes: Callable[[], object]) -> Miniature:
 def younger_runs(strategy: str) -> bool:
     """Whether a group that fits is admitted past an older one that does not."""
     mini = world(queueingStrategy=strategy)
-    settled(mini, lambda: mini.set("first", "q"), lambda: mini.set("big", "q", worker=300))
-    return true(settled(mini, lambda: mini.set("younger", "q")), "younger")
+    settled(mini, lambda it: it.set("first", "q"), lambda it: it.set("big", "q", worker=300))
+    return true(settled(mini, lambda it: it.set("younger", "q")), "younger")
 
 
 def borrowing() -> Miniature:
     mini = world(200, cohort="c")
     mini.queue("other", 200, cohort="c")
-    return settled(mini, lambda: mini.set("s", "q", replicas=2))
+    return settled(mini, lambda it: it.set("s", "q", replicas=2))
 
 
 def deactivated() -> Miniature:
-    mini = settled(world(), lambda: mini.set("s", "q"))
+    mini = settled(world(), lambda it: it.set("s", "q"))
     (workload,) = of_set(mini, "s")
     return settled(
-        mini, lambda: mini.edit("Workload", workload["metadata"]["name"], {"spec": {"active": False}}, "ns")
+        mini, lambda it: it.edit("Workload", workload["metadata"]["name"], {"spec": {"active": False}}, "ns")
     )
 
 
@@ -80,22 +80,22 @@ def awaits_check() -> Miniature:
     mini = world(admissionChecksStrategy={"admissionChecks": [{"name": "check"}]})
     active = {"type": "Active", "status": "True", "reason": "Active", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     mini.put("AdmissionCheck", "check", {"spec": {"controllerName": "story"}, "status": {"conditions": [active]}})
-    return settled(mini, lambda: mini.set("s", "q"))
+    return settled(mini, lambda it: it.set("s", "q"))
 
 
 def held_while_it_awaits() -> bool:
     """Whether a group that loses its reservation to a hold keeps its Workload."""
     mini = awaits_check()
     before = [it["metadata"]["uid"] for it in of_set(mini, "s")]
-    settled(mini, lambda: mini.edit("ClusterQueue", "q", {"spec": {"stopPolicy": "Hold"}}))
+    settled(mini, lambda it: it.edit("ClusterQueue", "q", {"spec": {"stopPolicy": "Hold"}}))
     return [it["metadata"]["uid"] for it in of_set(mini, "s")] == before
 
 
 def surging() -> list[bool]:
     """Which Workloads are admitted when a rolling update has added a group, and there is room for more."""
-    mini = settled(world(2_000), lambda: mini.set("s", "q"))
+    mini = settled(world(2_000), lambda it: it.set("s", "q"))
     surge = {"spec": {"rolloutStrategy": {"rollingUpdateConfiguration": {"maxSurge": 1}}}}
-    settled(mini, lambda: mini.edit("LeaderWorkerSet", "s", {**surge, "status": {"replicas": 2}}, "ns"))
+    settled(mini, lambda it: it.edit("LeaderWorkerSet", "s", {**surge, "status": {"replicas": 2}}, "ns"))
     return [True for _ in of_set(mini, "s") if true(mini, "s")]
 
 
@@ -104,19 +104,19 @@ def selected() -> list[dict[str, str]]:
     mini = world()
     mini.put("ResourceFlavor", "f", {"spec": {"nodeLabels": {names.RACK: "r1"}}})
     mini.decide()
-    settled(mini, lambda: mini.set("s", "q"))
+    settled(mini, lambda it: it.set("s", "q"))
     return [pod["spec"].get("nodeSelector") or {} for pod in mini.all("Pod").values()]
 
 
 def template() -> dict[str, str]:
-    mini = settled(world(), lambda: mini.set("s", "q"))
+    mini = settled(world(), lambda it: it.set("s", "q"))
     both = mini.all("LeaderWorkerSet")["ns", "s"]["spec"]["leaderWorkerTemplate"]
     return dict(both["workerTemplate"]["spec"].get("nodeSelector") or {})
 
 
 def reasons_of_pods() -> set[str]:
     """What is reported of the pods of a group that does not fit."""
-    mini = settled(world(100), lambda: mini.set("s", "q"))
+    mini = settled(world(100), lambda it: it.set("s", "q"))
     found = [one for pod in mini.all("Pod").values() for one in pod["status"].get("conditions") or ()]
     return {one["reason"] for one in found}
 
@@ -126,7 +126,7 @@ def victim_gated() -> bool:
     mini = world(200, preemption={"withinClusterQueue": "LowerPriority"})
     for value in (10, 20):
         mini.put("WorkloadPriorityClass", f"p{value}", {"value": value})
-    settled(mini, lambda: mini.set("low", "q", priority="p10"), lambda: mini.set("high", "q", priority="p20"))
+    settled(mini, lambda it: it.set("low", "q", priority="p10"), lambda it: it.set("high", "q", priority="p20"))
     assert true(mini, "high")
     return gated(mini, "low")
 
@@ -137,7 +137,7 @@ def preempts_to_borrow() -> bool:
     mini.queue("lender", 200, cohort="c")
     mini.queue("borrower", 0, cohort="c")
     mini.put("WorkloadPriorityClass", "p20", {"value": 20})
-    settled(mini, lambda: mini.set("low", "borrower"), lambda: mini.set("high", "q", priority="p20"))
+    settled(mini, lambda it: it.set("low", "borrower"), lambda it: it.set("high", "q", priority="p20"))
     return true(mini, "high")
 
 
