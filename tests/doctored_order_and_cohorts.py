@@ -46,7 +46,10 @@ REJECTED: dict[str, Rejected] = {
         (reprioritize(workload(URGENT), at("canary-ran")), "has_priority"),
         (refer_elsewhere(workload(URGENT), at("canary-ran")), "has_priority"),
     ],
-    "test_head_of_a_strict_queue_holds_up_the_younger": no_quota(YOUNGER, at("younger-waits")),
+    "test_head_of_a_strict_queue_holds_up_the_younger": [
+        *no_quota(YOUNGER, at("younger-waits")),
+        (unadmit(workload(group("head-strict")), at("next-admitted")), "admitted"),
+    ],
     "test_group_that_is_held_up_stays_gated": [
         (ungate(worker(YOUNGER), at("younger-waits")), "gated"),
         (bind(worker(YOUNGER), at("younger-waits")), "gated"),
@@ -63,6 +66,10 @@ REJECTED: dict[str, Rejected] = {
     "test_waiting_groups_of_a_cohort_stay_gated": [
         (ungate(worker(THIRD_LEFT), at("left-canary-ran")), "gated"),
         (bind(worker(THIRD_RIGHT), at("right-canary-ran")), "gated"),
+    ],
+    "test_queue_that_may_not_borrow_waits_beside_free_quota": [
+        *no_quota(group("closed"), at("closed-tried")),
+        (ungate(worker(group("closed")), at("borrowed")), "gated"),
     ],
     "test_nominal_quota_comes_before_borrowing": [
         *no_quota(BORROWING, at("owner-tried")),

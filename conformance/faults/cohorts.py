@@ -11,7 +11,9 @@ from conformance.reference.model import FlavorResource, Snapshot
 from conformance.reference.quota import Node
 
 
-@fault("A borrowing limit is ignored.", caught={"COH-05": "at_most_admitted", "I6": "I6"})
+@fault(
+    "A borrowing limit is ignored.", caught={"COH-02": "no_quota_reserved", "COH-05": "at_most_admitted", "I6": "I6"}
+)
 def borrowing_limit_ignored() -> None:
     replace(quota, "borrowing_room", lambda node, key: None)
 

@@ -78,7 +78,7 @@ def strategies_swapped() -> None:
 
 @fault(
     "In a StrictFIFO queue a group that fits is admitted past older ones that do not.",
-    caught={"ADM-08": ("no_quota_reserved", "gated")},
+    caught={"ADM-08": ("no_quota_reserved", "gated", "running")},
 )
 def strict_as_best_effort() -> None:
     replace(admission, "blocks", lambda queue: False)

@@ -96,7 +96,9 @@ def strict_and_best_effort(tenant: Tenant) -> None:
     strict, best = (tenant.create(leader_worker_set(f"younger-{queue}", queue=queue)) for queue in rules)
     best.eventually(running, moment="younger-passes")
     strict.group(0).reached(tried, moment="younger-waits")
+    # Only how many are admitted is waited for: who it is is for the claims to say.
     first.delete()
+    tenant.queue("strict").reached(counts(admitted=1, pending=1), moment="next-admitted")
     heads[0].eventually(running, moment="head-runs")
     heads[0].delete()
     strict.eventually(running, moment="younger-runs")
@@ -104,14 +106,15 @@ def strict_and_best_effort(tenant: Tenant) -> None:
 
 @claim("ADM-08", of=strict_and_best_effort)
 def test_head_of_a_strict_queue_holds_up_the_younger(told: Told) -> None:
-    """In a StrictFIFO queue a group that fits gets no quota before the older one that does not fit has run."""
-    told.group(0, of="younger-strict").always(no_quota_reserved, since=created, until="head-runs")
+    """In a StrictFIFO queue a group that fits gets no quota before the older one that did not fit is admitted."""
+    told.group(0, of="younger-strict").always(no_quota_reserved, since=created, until="next-admitted")
+    told.group(0, of="head-strict").at("next-admitted", admitted)
 
 
 @claim("ADM-08", of=strict_and_best_effort)
 def test_group_that_is_held_up_stays_gated(told: Told) -> None:
     """The pods of a group that is held up by the head of its StrictFIFO queue stay gated."""
-    told.group(0, of="younger-strict").always(gated, since=created, until="head-runs")
+    told.group(0, of="younger-strict").always(gated, since=created, until="next-admitted")
 
 
 @claim("ADM-08", of=strict_and_best_effort)
@@ -171,13 +174,16 @@ def test_waiting_groups_of_a_cohort_stay_gated(told: Told) -> None:
 
 @story(moments={"own-runs": "COH-06"})
 def own_quota_or_borrowed(tenant: Tenant) -> None:
-    """A group that borrowed the one place goes; one more would borrow it, and one of the queue that owns it waits."""
+    """One place is no use to a queue that may not borrow; another borrows it, and the queue that owns it is next."""
     lower, higher = tenant.priority_classes(10, 20)
     tenant.open(
-        quota={"owner": groups(1) + canary_room, "borrower": canary_room},
+        quota={"owner": groups(1) + canary_room, "borrower": canary_room, "closed": canary_room},
         group=leader_worker_set().group,
         cohort=True,
+        rules={"closed": QueueRules(borrowing_limit=groups(0))},
     )
+    closed = tenant.create(leader_worker_set("closed", queue="closed", priority_class=higher))
+    tenant.canary(after=(closed.group(0),), queue="closed").reached(ready, moment="closed-tried")
     first = tenant.create(leader_worker_set("first", queue="borrower", priority_class=lower))
     first.reached(running, moment="borrowed")
     borrowing = tenant.create(leader_worker_set("borrowing", queue="borrower", priority_class=higher))
@@ -186,6 +192,13 @@ def own_quota_or_borrowed(tenant: Tenant) -> None:
     tenant.canary(after=(own.group(0),), queue="owner").reached(ready, moment="owner-tried")
     first.delete()
     own.eventually(running, moment="own-runs")
+
+
+@claim("COH-02", of=own_quota_or_borrowed)
+def test_queue_that_may_not_borrow_waits_beside_free_quota(told: Told) -> None:
+    """With a borrowing limit of 0 a group beyond its queue's nominal quota gets none, though there is some to lend."""
+    told.group(0, of="closed").always(no_quota_reserved, since=created, through="borrowed")
+    told.group(0, of="closed").always(gated, since=created, through="borrowed")
 
 
 @claim("COH-06", of=own_quota_or_borrowed)
