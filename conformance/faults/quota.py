@@ -69,7 +69,7 @@ def quota_taken_per_pod_seen() -> None:
 
 @fault(
     "Only the leader of an admitted group takes quota, so its workers run on quota that others are given too.",
-    caught={"ADM-03": "ready_groups", "ADM-08": "no_quota_reserved", "QUO-04": "pods_within_quota", "I6": "I6"},
+    caught={"ADM-03": "ready_groups", "QUO-04": "pods_within_quota", "I6": "I6"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/4936",
 )
 def quota_taken_by_leaders_only() -> None:
@@ -131,6 +131,7 @@ def last_quota_never_used() -> None:
     "Once nothing is left of a queue's quota, more groups are admitted without any.",
     caught={
         "ADM-03": ("at_most_admitted", "admitted_groups"),
+        "ADM-08": "no_quota_reserved",
         "QUO-02": "usage",
         "QUO-04": "pods_within_quota",
         "I6": "I6",
