@@ -21,6 +21,7 @@ from doctoring import (
 from doctoring_pods import bind, ungate, unready
 from doctoring_preemption import (
     evict,
+    give_back,
     preempt,
     refer_elsewhere,
     reprioritize,
@@ -28,6 +29,7 @@ from doctoring_preemption import (
     unevict,
     unpreempt,
 )
+from doctoring_requests import shrink
 from editing import Edit, after, at, group, the, worker, workload
 from states import Case, In, but, nothing
 
@@ -69,6 +71,14 @@ REJECTED: dict[str, Rejected] = {
         (replace_uid(worker(OTHER), after("victim-waits")), "keeps pod_uids"),
         (replace_uid(workload(OTHER), after("victim-waits")), "keeps workload_uid"),
         (unready(worker(OTHER), after("victim-waits")), "complete"),
+    ],
+    "test_quota_of_a_victim_is_held_until_its_pods_are_stopped": [
+        (give_back(workload(VICTIM), at("low-runs")), "pods_run_on_reserved_quota"),
+        (lose(workload(VICTIM), at("low-runs")), "pods_run_on_reserved_quota"),
+    ],
+    "test_preemptor_starts_on_what_its_victim_gave_back": [
+        (ungate(worker(VICTIM), at("victim-waits")), "pods_within_quota"),
+        (shrink(the("ClusterQueue"), at("high-runs"), "1400m"), "pods_within_quota"),
     ],
     "test_victim_keeps_its_workload": [
         (replace_uid(workload(VICTIM), at("victim-waits")), "keeps workload_uids"),
@@ -160,6 +170,12 @@ CASES: dict[str, list[Case]] = {
             OfSet("low"),
             [VICTIM_WAITS, LOW_RUNS],
             [but(VICTIM_WAITS, evict, workload(OTHER)), nothing(LOW_RUNS)],
+        ),
+        Case(
+            expectations.pods_run_on_reserved_quota,
+            OfSet("low"),
+            [LOW_RUNS, VICTIM_WAITS],
+            [nothing(LOW_RUNS), *(but(LOW_RUNS, make, workload(LOW_0)) for make in (give_back, lose))],
         ),
         Case(
             expectations.all_pods_exist,

@@ -60,12 +60,19 @@ REJECTED: dict[str, list[tuple[Edit, str]]] = {
         (stray_workload("StatefulSet"), "no_workloads_of_parts"),
         (stray_workload("Pod"), "no_workloads_of_parts"),
     ],
+    "test_an_update_gives_no_workload_to_a_part_of_a_set": [
+        (stray_workload("StatefulSet"), "no_workloads_of_parts"),
+        (stray_workload("Pod"), "no_workloads_of_parts"),
+    ],
+    "test_a_restart_gives_no_workload_to_a_part_of_a_set": [
+        (stray_workload("StatefulSet"), "no_workloads_of_parts"),
+        (stray_workload("Pod"), "no_workloads_of_parts"),
+    ],
     "test_no_pod_is_ungated_before_its_group_is_admitted": [
         (unadmit(workload(running("lws")), CANARY_RAN), "ungated_only_if_admitted"),
         (never_admit(workload(running("lws")), CANARY_RAN), "ungated_only_if_admitted"),
     ],
     "test_what_may_run_is_within_quota": [(shrink(QUEUE, CANARY_RAN, "20m"), "pods_within_quota")],
-    "test_what_may_run_of_competing_sets_is_within_quota": [(shrink(QUEUE, CANARY_RAN, "150m"), "pods_within_quota")],
     "test_competing_sets_share_no_host": [
         (assign_as(workload(group("one")), at("counted"), leader="h1", worker="h1 h1"), "hosts_within_capacity"),
     ],

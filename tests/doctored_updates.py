@@ -75,10 +75,8 @@ UPDATES: dict[str, Rejected] = {
         *another_admission(LWS, "running"),
         *another_admission(LWS_1, "surging"),
     ],
-    "test_an_update_with_surge_ends_with_one_workload_for_each_replica": [
+    "test_an_update_holds_quota_for_no_more_than_its_surge": [
         (duplicate(workload(LWS_2), at("surging")), "at_most_admitted"),
-        (duplicate(workload(LWS), at("counted")), "one_workload_per_group"),
-        (extra_pod(worker(LWS), at("counted"), group=2), "no_pods_beyond"),
     ],
     "test_a_surge_group_without_quota_stays_gated": [
         (ungate(leader(LWS_2), CANARY_RAN), "gated"),
@@ -91,10 +89,7 @@ UPDATES: dict[str, Rejected] = {
 }
 
 RESTARTS: dict[str, Rejected] = {
-    "test_all_pods_of_the_group_are_replaced": [
-        (keep_identity(leader(LWS_1), at("running"), at("running-again")), "renews pod_uids"),
-        *another_admission(LWS_1, "running"),
-    ],
+    "test_a_restart_needs_no_new_admission": another_admission(LWS_1, "running"),
     "test_other_groups_are_not_restarted": [
         (replace_uid(worker(LWS), after("running")), "keeps pod_uids"),
         *another_admission(LWS, "running"),

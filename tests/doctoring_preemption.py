@@ -31,6 +31,22 @@ def unpreempt(find: Find, when: When) -> Edit:
     return altered("unpreempt", find, when, lambda workload, view: set_condition(workload, "Preempted", "False"))
 
 
+def give_back(find: Find, when: When) -> Edit:
+    """The Workload holds no reservation."""
+    return altered("give_back", find, when, lambda workload, view: set_condition(workload, "QuotaReserved", "False"))
+
+
+def lend(find: Find, when: When, cpu: str) -> Edit:
+    """The queue shows that it borrows this much cpu."""
+
+    def alter(queue: Object, view: View) -> None:
+        for flavor in queue["status"]["flavorsUsage"]:
+            for one in flavor["resources"]:
+                one["borrowed"] = cpu
+
+    return altered("lend", find, when, alter)
+
+
 def reprioritize(find: Find, when: When) -> Edit:
     """The Workload has another priority than its class."""
     return altered("reprioritize", find, when, lambda workload, view: workload["spec"].update(priority=0))

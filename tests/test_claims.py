@@ -215,9 +215,8 @@ SCALING: dict[str, Rejected] = {
     "test_a_set_of_zero_keeps_nothing": [
         (leave_behind(worker(LWS), last_time(LWS, has_workers, before="empty")), "exists_with_no_groups")
     ],
-    "test_groups_come_back_with_new_workloads": [
-        (keep_identity(workload(LWS), at("running"), at("back")), "renews workload_uid"),
-        (unready(worker(group("lws", 1)), at("back")), "ready"),
+    "test_groups_that_come_back_wait_for_a_new_admission": [
+        (never_admit(workload(LWS), at("back")), "admitted before partly_ungated"),
     ],
 }
 
@@ -232,7 +231,9 @@ TOPOLOGY: dict[str, Rejected] = {
         (assign_second_rack(workload(PAGE_1), once(PAGE_1, admitted)), "whole_group_in_one_rack"),
         (move_within_rack(worker(PAGE), at("running")), "bound_as_assigned"),
     ],
-    "test_admission_with_topology_ungates_every_pod": [(gate_again(worker(PAGE_1), at("running")), "ungated")],
+    "test_pods_wait_for_the_admission_of_their_topology": [
+        (never_admit(workload(PAGE_1), at("running")), "admitted before partly_ungated")
+    ],
     "test_replicas_may_have_different_racks": [
         (move_to_other_rack(worker(PAGE), at("running")), "groups_in_different_racks")
     ],

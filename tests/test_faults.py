@@ -10,7 +10,7 @@ from conformance.errors import UsageError
 from conformance.faults import load, model, named
 from conformance.faults.model import Fault, at_work, fault, replace
 from conformance.proving.cells import ACCEPTED, bare
-from conformance.suite import whole_suite
+from conformance.suite import ClaimOfStory, whole_suite
 from conformance.trace.invariants import INVARIANTS
 from replaying import replayed
 from test_claims import judged
@@ -41,20 +41,20 @@ def test_it_names_what_is_judged(name: str) -> None:
             assert expectations == (key,)
 
 
+def looked_at_by(claim: ClaimOfStory) -> set[str]:
+    """The bare names of all expectations that a claim or a promised wait looks at."""
+    if claim.function is not None:
+        return {bare(expectation) for _, expectation, _ in judged(claim.function.__name__, claim.story.name)}
+    waits = [waited for waited in replayed(claim.story.name).waited if waited.moment == claim.moment]
+    return {bare(expectation.name) for waited in waits for expectation in waited.expectations}
+
+
 @functools.cache
 def looked_at(requirement: str) -> frozenset[str]:
     """The bare names of all expectations that the claims and promised waits of a requirement look at."""
-    found: set[str] = set()
-    for claim in SUITE.of_requirement(requirement):
-        if claim.function is not None:
-            name = claim.function.__name__
-            found |= {bare(expectation) for _, expectation, _ in judged(name, claim.story.name)}
-        else:
-            found.add(ACCEPTED)
-            for waited in replayed(claim.story.name).waited:
-                if waited.moment == claim.moment:
-                    found |= {bare(expectation.name) for expectation in waited.expectations}
-    return frozenset(found)
+    claims = SUITE.of_requirement(requirement)
+    promised = {ACCEPTED} if any(claim.function is None for claim in claims) else set[str]()
+    return frozenset(promised.union(*map(looked_at_by, claims)))
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,16 @@ def looked_at(requirement: str) -> frozenset[str]:
 def test_it_names_expectations_that_are_looked_at(name: str, requirement: str) -> None:
     """Each expectation that a fault names for a requirement is one that a claim or a promised wait of it looks at."""
     assert set(FAULTS[name].caught[requirement]) - looked_at(requirement) == set()
+
+
+@pytest.mark.parametrize("claim", SUITE.claims, ids=lambda claim: claim.id)
+def test_each_claim_is_named_for_what_it_looks_at(claim: ClaimOfStory) -> None:
+    """For each claim some fault names its requirement with an expectation that this claim itself looks at.
+
+    A promised claim fails, too, where its story is refused something on the way.
+    """
+    named_for = {one for found in FAULTS.values() for one in found.caught.get(claim.requirement, ())}
+    assert named_for & (looked_at_by(claim) | ({ACCEPTED} if claim.moment else set()))
 
 
 def test_sentences_differ() -> None:

@@ -19,6 +19,7 @@ from conformance.errors import UsageError
 from conformance.implementations import FEATURES, IMPLEMENTATIONS, open_implementation, unbuilt
 from conformance.implementations.reference import (
     ACCOUNT,
+    FAULTY,
     NAMESPACE,
     access,
     command,
@@ -208,6 +209,16 @@ def test_no_right_is_a_wildcard() -> None:
     of_webhooks = [rule for rule in rules if rule["apiGroups"] == ["admissionregistration.k8s.io"]]
     changing = [rule for rule in of_webhooks if rule["verbs"] != ["create"]]
     assert [rule["resourceNames"] for rule in changing] == [["zz-queueing-a"]]
+
+
+def test_only_a_faulty_one_may_write_the_status_of_pods() -> None:
+    """A faulty reference has one right more than the manifest gives, by which it may report pods wrongly."""
+    rules, more = (
+        next(made["rules"] for made in access("a", fault) if made["kind"] == "ClusterRole")
+        for fault in ("", "gated-pods-called-unschedulable")
+    )
+    assert [rule for rule in more if rule not in rules] == [FAULTY]
+    assert not [rule for rule in rules if "pods/status" in rule["resources"]]
 
 
 def test_the_namespace_of_a_scope_is_in_it() -> None:

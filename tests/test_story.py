@@ -187,8 +187,8 @@ def test_a_claim_can_be_read_at_a_glance(judged: ClaimOfStory) -> None:
 
 @each_story
 def test_a_story_can_be_read_at_a_glance(told: Story) -> None:
-    """A story says in one sentence what happens in it, and does it in at most sixteen statements."""
-    assert len(statements(told.body)) <= 16
+    """A story says in one sentence what happens in it, and does it in at most eighteen statements."""
+    assert len(statements(told.body)) <= 18
     assert SENTENCE.fullmatch(told.sentence)
     assert ". " not in told.sentence
 

@@ -65,9 +65,11 @@ from conformance.expectations.preemption import (
     evicted,
     has_priority,
     not_evicted,
+    pods_run_on_reserved_quota,
     preempted,
 )
 from conformance.expectations.queues import (
+    borrowed,
     counts,
     released,
     reserved,
@@ -142,6 +144,7 @@ __all__ = [
     "atomic",
     "available",
     "awaits_check",
+    "borrowed",
     "bound",
     "bound_as_assigned",
     "charged_cpu",
@@ -186,6 +189,7 @@ __all__ = [
     "pod_revisions",
     "pod_uids",
     "pods_pending_on_gates",
+    "pods_run_on_reserved_quota",
     "pods_within_quota",
     "pods_without_finalizers",
     "podsets_marked_as_templates",

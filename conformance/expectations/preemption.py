@@ -59,6 +59,18 @@ def all_pods_exist(whole: WholeSet) -> Iterator[Observation]:
         yield seen(group.title, "pods", group.size, len(group.pods))
 
 
+@expectation
+def pods_run_on_reserved_quota(whole: WholeSet) -> Iterator[Observation]:
+    """Each group of the set of which a pod runs has a Workload that holds its reservation."""
+    for index in range(whole.replicas):
+        group = whole.group(index)
+        pods = whole.view.pods_of_group(whole.name, index)
+        for pod in pods:
+            if (pod.get("status") or {}).get("phase") == "Running":
+                state = _state(group.workload, "QuotaReserved") if group.workload is not None else "no Workload"
+                yield seen(pod, "Workload.status.conditions[QuotaReserved], while it runs", "True", state)
+
+
 @parametrized
 def has_priority(value: int, name: str) -> Callable[[Group], Iterable[Observation]]:
     """The group's Workload has the priority of this WorkloadPriorityClass and refers to it."""

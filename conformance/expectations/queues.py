@@ -13,26 +13,32 @@ from conformance.quantities import parse_quantity
 _SHORT = {"gpu": GPU}
 
 
-def _totals(queue: Queue, field: str) -> dict[str, Fraction]:
+def _totals(queue: Queue, field: str, part: str = "total") -> dict[str, Fraction]:
     totals: dict[str, Fraction] = {}
     status = (queue.object or {}).get("status") or {}
     for flavor in status.get(field) or ():
         for resource in flavor.get("resources") or ():
-            total = Fraction(parse_quantity(resource.get("total", "0")))
+            total = Fraction(parse_quantity(resource.get(part, "0")))
             totals[resource["name"]] = totals.get(resource["name"], Fraction(0)) + total
     return totals
 
 
-def _amounts(field: str, wanted: dict[str, str]) -> Callable[[Queue], Iterable[Observation]]:
+def _amounts(field: str, wanted: dict[str, str], part: str = "total") -> Callable[[Queue], Iterable[Observation]]:
+    where = "" if part == "total" else f".{part}"
+
     def check(queue: Queue) -> Iterator[Observation]:
         if queue.object is None or "status" not in queue.object:
             return
-        totals = _totals(queue, field)
+        totals = _totals(queue, field, part)
         for short, amount in sorted(wanted.items()):
             resource = _SHORT.get(short, short)
             found = totals.get(resource, Fraction(0))
             yield seen(
-                queue.object, f"status.{field}[{resource}]", amount, _plain(found), found == parse_quantity(amount)
+                queue.object,
+                f"status.{field}[{resource}]{where}",
+                amount,
+                _plain(found),
+                found == parse_quantity(amount),
             )
 
     return check
@@ -52,6 +58,12 @@ def usage(**amounts: str) -> Callable[[Queue], Iterable[Observation]]:
 def reserved(**amounts: str) -> Callable[[Queue], Iterable[Observation]]:
     """The queue's reservations, summed over its flavors, are exactly this; `gpu` stands for nvidia.com/gpu."""
     return _amounts("flavorsReservation", amounts)
+
+
+@parametrized
+def borrowed(**amounts: str) -> Callable[[Queue], Iterable[Observation]]:
+    """What the queue uses above its nominal quota, as it says itself, is exactly this; summed over its flavors."""
+    return _amounts("flavorsUsage", amounts, "borrowed")
 
 
 @parametrized

@@ -11,17 +11,19 @@ from conformance.reference.model import FlavorResource, Snapshot
 from conformance.reference.quota import Node
 
 
-@fault("A borrowing limit is ignored.", caught={"COH-05": ("ready_groups", "at_most_admitted"), "I6": "I6"})
+@fault(
+    "A borrowing limit is ignored.", caught={"COH-02": "no_quota_reserved", "COH-05": "at_most_admitted", "I6": "I6"}
+)
 def borrowing_limit_ignored() -> None:
     replace(quota, "borrowing_room", lambda node, key: None)
 
 
-@fault("A lending limit is ignored.", caught={"COH-05": ("ready_groups", "at_most_admitted"), "I6": "I6"})
+@fault("A lending limit is ignored.", caught={"COH-05": "at_most_admitted", "I6": "I6"})
 def lending_limit_ignored() -> None:
     replace(quota, "kept", lambda node, key: 0)
 
 
-@fault("A queue borrows nothing of its cohort.", caught={"COH-05": "ready_groups"})
+@fault("A queue borrows nothing of its cohort.", caught={"COH-05": "at_least_ready"})
 def cohort_ignored() -> None:
     original = quota.trees
 
@@ -34,7 +36,7 @@ def cohort_ignored() -> None:
 
 @fault(
     "A queue of a cohort borrows although everything in the cohort is used.",
-    caught={"COH-05": ("ready_groups", "at_most_admitted", "no_quota_reserved"), "I6": "I6"},
+    caught={"COH-05": ("at_most_admitted", "no_quota_reserved"), "I6": "I6"},
 )
 def root_of_cohorts_has_no_limit() -> None:
     original = quota.available

@@ -166,6 +166,36 @@ def usage_of_pods_in_no_queue() -> None:
 
 
 @fault(
+    "A queue shows usage for groups that hold a reservation and wait for their admission checks.",
+    caught={"QUO-03": "usage"},
+)
+def usage_of_groups_that_await_checks() -> None:
+    def count(draft: Draft, tally: Tally, workload: Workload) -> None:
+        tally.count(workload)
+        if workload.reserves and not workload.admitted and workload.admission is not None:
+            add(tally.used, workload.admission.usage())
+
+    recounted(count)
+
+
+@fault(
+    "A queue goes on showing the usage of a group that was deactivated.",
+    caught={"DEACT-01": "usage"},
+)
+def usage_kept_after_deactivation() -> None:
+    known: dict[str, dict[FlavorResource, int]] = {}
+
+    def count(draft: Draft, tally: Tally, workload: Workload) -> None:
+        tally.count(workload)
+        if workload.admitted and workload.admission is not None:
+            known[workload.uid] = dict(workload.admission.usage())
+        elif not workload.active:
+            add(tally.used, known.get(workload.uid, {}))
+
+    recounted(count)
+
+
+@fault(
     "A queue goes on showing the usage of the last groups that left it.",
     caught={"QUO-05": "released", "ZERO-01": "released", "I8": "I8"},
 )
@@ -182,7 +212,7 @@ def usage_kept_when_nothing_is_left() -> None:
 
 @fault(
     "A queue goes on showing the usage of a group that was scaled away.",
-    caught={"DOWN-02": "usage", "UP-07": "usage"},
+    caught={"DOWN-02": "usage", "UP-07": "usage", "ROLL-03": "usage"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8671",
 )
 def usage_kept_after_scale_down() -> None:
@@ -202,6 +232,24 @@ def usage_kept_after_scale_down() -> None:
         return by_queue, by_local
 
     replace(queue_status, "tallies", tallies)
+
+
+@fault(
+    "A ClusterQueue shows nothing as borrowed.",
+    caught={"COH-01": "borrowed"},
+)
+def nothing_shown_as_borrowed() -> None:
+    original = queue_status.cluster_queue_status
+
+    def cluster_queue_status(draft: Draft, queue: ClusterQueue, tally: Tally) -> dict[str, Any]:
+        found = original(draft, queue, tally)
+        for field in ("flavorsUsage", "flavorsReservation"):
+            for flavor in found[field]:
+                for resource in flavor["resources"]:
+                    resource["borrowed"] = "0"
+        return found
+
+    replace(queue_status, "cluster_queue_status", cluster_queue_status)
 
 
 # How many

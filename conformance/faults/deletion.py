@@ -50,6 +50,7 @@ def scaled_down_workload_is_stuck() -> None:
     caught={
         "DEL-01": "gone",
         "DEL-04": "gone",
+        "POD-07": "pods_without_finalizers",
         "DOWN-01": "absent",
         "ZERO-01": "exists_with_no_groups",
         "I8": "I8",

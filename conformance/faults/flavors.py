@@ -7,7 +7,7 @@ from dataclasses import replace as but
 from typing import Any
 
 from conformance.faults.model import fault, replace
-from conformance.names import QUEUE_NAME
+from conformance.names import QUEUE_NAME, RACK
 from conformance.reference import flavors, pods, set_rules
 from conformance.reference.draft import Draft
 from conformance.reference.flavors import Attempt, Choice
@@ -30,6 +30,39 @@ def node_labels_dropped() -> None:
 
 
 @fault(
+    "The pods of an admitted group select the rack of their flavor by the flavor's name, so no node takes them.",
+    caught={"FLV-01": "running"},
+)
+def racks_selected_by_the_flavors_name() -> None:
+    original = pods.injection
+
+    def injection(workload: Workload, given: Assignment, snapshot: Snapshot) -> Injection | None:
+        known = {
+            name: but(flavor, node_labels={key: name if key == RACK else it for key, it in flavor.node_labels.items()})
+            for name, flavor in snapshot.flavors.items()
+        }
+        return original(workload, given, but(snapshot, flavors=known))
+
+    replace(pods, "injection", injection)
+
+
+@fault(
+    "The node labels of the first flavor of its queue are written into the templates of a set when it is created.",
+    caught={"FLV-01": "templates_select_nothing"},
+)
+def first_flavor_written_into_new_templates() -> None:
+    original = set_rules.mutate
+
+    def mutate(
+        set_: dict[str, Any], old: Mapping[str, Any] | None, snapshot: Snapshot, rules: Rules | None = None
+    ) -> dict[str, Any]:
+        found = original(set_, old, snapshot, rules)
+        return found if old is not None else with_labels_of_the_first_flavor(found, snapshot)
+
+    replace(set_rules, "mutate", mutate)
+
+
+@fault(
     "When a set is scaled, the node labels of its flavor are written into its templates.",
     caught={"DOWN-07": "keeps templates"},
 )
@@ -40,25 +73,28 @@ def node_labels_written_into_templates() -> None:
         set_: dict[str, Any], old: Mapping[str, Any] | None, snapshot: Snapshot, rules: Rules | None = None
     ) -> dict[str, Any]:
         found = original(set_, old, snapshot, rules)
-        metadata, spec = found.get("metadata") or {}, found.get("spec") or {}
-        if old is None or metadata.get("deletionTimestamp"):
-            return found
-        queue = (metadata.get("labels") or {}).get(QUEUE_NAME, "")
-        local = snapshot.local_queues.get((metadata.get("namespace", ""), queue))
-        owner = snapshot.cluster_queues.get(local.cluster_queue) if local is not None else None
-        if owner is None:
-            return found
-        labels = dict(snapshot.flavors[owner.groups[0].flavors[0]].node_labels)
-        templates = dict(spec["leaderWorkerTemplate"])
-        for name in ("leaderTemplate", "workerTemplate"):
-            if templates.get(name):
-                pod = templates[name]["spec"]
-                selector = {**labels, **(pod.get("nodeSelector") or {})}
-                templates[name] = {**templates[name], "spec": {**pod, "nodeSelector": selector}}
-        return {**found, "spec": {**spec, "leaderWorkerTemplate": templates}}
+        return found if old is None else with_labels_of_the_first_flavor(found, snapshot)
 
     replace(set_rules, "mutate", mutate)
     replace(set_rules, "spec_change", lambda new, old, path: [])
+
+
+def with_labels_of_the_first_flavor(set_: dict[str, Any], snapshot: Snapshot) -> dict[str, Any]:
+    """The set, with the node labels of its queue's first flavor in its templates."""
+    metadata, spec = set_.get("metadata") or {}, set_.get("spec") or {}
+    queue = (metadata.get("labels") or {}).get(QUEUE_NAME, "")
+    local = snapshot.local_queues.get((metadata.get("namespace", ""), queue))
+    owner = snapshot.cluster_queues.get(local.cluster_queue) if local is not None else None
+    if owner is None or metadata.get("deletionTimestamp"):
+        return set_
+    labels = dict(snapshot.flavors[owner.groups[0].flavors[0]].node_labels)
+    templates = dict(spec["leaderWorkerTemplate"])
+    for name in ("leaderTemplate", "workerTemplate"):
+        if templates.get(name):
+            pod = templates[name]["spec"]
+            selector = {**labels, **(pod.get("nodeSelector") or {})}
+            templates[name] = {**templates[name], "spec": {**pod, "nodeSelector": selector}}
+    return {**set_, "spec": {**spec, "leaderWorkerTemplate": templates}}
 
 
 @fault("The flavors of a queue are tried in the reverse order.", caught={"FLV-11": "in_flavor"})

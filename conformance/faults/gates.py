@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace as changed
 
 from conformance.faults.model import fault, replace
-from conformance.reference import admission, pods
+from conformance.reference import admission, pods, writes
 from conformance.reference.draft import Draft
 from conformance.reference.model import Assignment, ClusterQueue, Pod, Snapshot, Workload
 from conformance.reference.pods import Injection
+from conformance.reference.writes import Request
 
 Starts = Callable[[Workload, Sequence[Pod], Snapshot], list[Pod]]
 LONG: float = 2.0
@@ -72,7 +73,10 @@ def let_go(which: Callable[[Workload], bool]) -> None:
         "DOWN-02": "gated",
         "DOWN-05": "gated",
         "POD-01": "gated_until_admitted",
+        "QCH-01": "gated",
         "ROLL-04": "gated",
+        "COH-05": "gated",
+        "PRE-11": "gated",
         "I1": "I1",
     },
 )
@@ -110,6 +114,7 @@ def leader_ungated_before_admission() -> None:
         "ADM-03": "atomic",
         "ADM-13": "ungated_only_if_admitted",
         "POD-09": "admitted before partly_ungated",
+        "ZERO-02": "admitted before partly_ungated",
         "ROLL-03": "gated_until_admitted",
         "I1": "I1",
     },
@@ -143,6 +148,7 @@ def ungated_with_a_reservation() -> None:
         "ADM-01": "running",
         "ADM-03": "ready_groups",
         "ADM-06": "running",
+        "NS-01": "running",
         "QUO-09": "running",
         "UP-08": "running",
     },
@@ -210,3 +216,29 @@ def late_workers_stay_gated() -> None:
 )
 def replaced_pods_stay_gated() -> None:
     replace(pods, "starts", started_unless(lambda workload, pod, members, snapshot: "PodsReady" in workload.conditions))
+
+
+@fault(
+    "The pods of a group that was found not to fit are reported as unschedulable, not as held by their gates.",
+    caught={"POD-02": "pods_pending_on_gates"},
+)
+def gated_pods_called_unschedulable() -> None:
+    right = writes.requests
+    told: set[str] = set()
+
+    def unschedulable(pod: Pod) -> Request:
+        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        body = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        return Request("patch", "Pod", pod.namespace, pod.name, body, "status", pod.uid, why="call unschedulable")
+
+    def requests(draft: Draft) -> list[Request]:
+        found = right(draft)
+        for workload in draft.all_workloads():
+            members = draft.snapshot.pods.get(workload.group_key, {}) if workload.group_key is not None else {}
+            for pod in members.values() if turned_down(workload) else ():
+                if pods.gated(pod) and not pod.deleted and pod.uid not in told:
+                    told.add(pod.uid)
+                    found.append(unschedulable(pod))
+        return found
+
+    replace(writes, "requests", requests)

@@ -76,7 +76,10 @@ def one_workload_per_set() -> None:
 
 @fault(
     "A set has a Workload for one group more than it has.",
-    caught={"UP-08": ("one_workload_per_group", "never created", "counts")},
+    caught={
+        "UP-08": ("one_workload_per_group", "never created", "counts"),
+        "NAME-02": "one_workload_per_group",
+    },
 )
 def one_workload_too_many() -> None:
     wanted = groups.groups_wanted

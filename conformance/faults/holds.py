@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace as but
 
+from conformance.faults.groups import delete_once
 from conformance.faults.model import fault, replace
 from conformance.reference import eviction, lifecycle, queues
 from conformance.reference.draft import Draft
-from conformance.reference.model import ClusterQueue, LocalQueue, StopPolicy, Workload
+from conformance.reference.model import ClusterQueue, LocalQueue, Set, StopPolicy, Workload
 
 # Deactivation
 
@@ -186,6 +188,20 @@ def reservation_survives_hold() -> None:
         return original(workload, going, but(queue, stop="None") if queue and queue.stop == "Hold" else queue)
 
     replace(lifecycle, "why_stopped", why_stopped)
+
+
+@fault(
+    "A group that holds a reservation when its queue is set to Hold loses its Workload with it, and gets another one.",
+    caught={"STOP-04": "keeps workload_uid"},
+)
+def hold_renews_waiting_workloads() -> None:
+    def which(draft: Draft, set_: Set, workloads: dict[int, Workload]) -> Iterator[Workload]:
+        for workload in workloads.values():
+            queue = lifecycle.queues_of(draft, workload)[1]
+            if workload.reserves and not workload.admitted and queue is not None and queue.stop == "Hold":
+                yield workload
+
+    delete_once(which)
 
 
 @fault(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from conformance.faults.model import fault, replace
-from conformance.reference import ordering, podsets
+from conformance.reference import admission, ordering, podsets
 from conformance.reference.draft import Draft
 from conformance.reference.model import Set, Snapshot, Workload
 
 
 @fault(
     "The groups of a queue are tried by their age alone, whatever their priority.",
-    caught={"PRI-10": ("running", "no_quota_reserved")},
+    caught={"PRI-10": "no_quota_reserved"},
 )
 def priority_ignored() -> None:
     def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
@@ -21,7 +21,7 @@ def priority_ignored() -> None:
 
 @fault(
     "Of groups of equal priority the newest is tried first.",
-    caught={"PRI-11": ("running", "no_quota_reserved")},
+    caught={"PRI-11": "no_quota_reserved"},
 )
 def newest_first() -> None:
     def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
@@ -32,7 +32,7 @@ def newest_first() -> None:
 
 @fault(
     "Groups of equal priority are tried in the order of their sets' names, from the end of the alphabet, not by age.",
-    caught={"PRI-11": ("running", "no_quota_reserved")},
+    caught={"PRI-11": "no_quota_reserved"},
 )
 def ordered_by_name() -> None:
     def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
@@ -46,7 +46,7 @@ def ordered_by_name() -> None:
 
 @fault(
     "The WorkloadPriorityClass that a set names is noted, and its value is not: its Workloads have priority 0.",
-    caught={"PRI-01": "has_priority", "PRE-01": "running", "PRI-10": "running"},
+    caught={"PRI-01": "has_priority", "PRE-01": "running", "PRI-10": "no_quota_reserved"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/4725",
 )
 def priority_class_without_its_value() -> None:
@@ -61,8 +61,24 @@ def priority_class_without_its_value() -> None:
 
 @fault(
     "The WorkloadPriorityClass that a set names is not looked at.",
-    caught={"PRI-01": "has_priority", "PRE-01": "running", "PRI-10": "running"},
+    caught={"PRI-01": "has_priority", "PRE-01": "running", "PRI-10": "no_quota_reserved"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/4725",
 )
 def priority_class_not_used() -> None:
     replace(podsets, "priority", lambda set_, snapshot: (("", ""), 0))
+
+
+@fault(
+    "StrictFIFO and BestEffortFIFO are swapped.",
+    caught={"ADM-08": "running"},
+)
+def strategies_swapped() -> None:
+    replace(admission, "blocks", lambda queue: not queue.strict)
+
+
+@fault(
+    "In a StrictFIFO queue a group that fits is admitted past older ones that do not.",
+    caught={"ADM-08": ("no_quota_reserved", "gated", "running")},
+)
+def strict_as_best_effort() -> None:
+    replace(admission, "blocks", lambda queue: False)

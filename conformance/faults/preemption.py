@@ -116,6 +116,14 @@ def priority_threshold_ignored() -> None:
 
 
 @fault(
+    "A queue that would have to borrow preempts nobody, though `borrowWithinCohort` lets it.",
+    caught={"PRE-13": "running"},
+)
+def never_preempts_to_borrow() -> None:
+    replace(preemption, "may_borrow_from", lambda search, victim: False)
+
+
+@fault(
     "Groups are evicted for one that does not fit after their eviction either.",
     caught={"PRE-11": ("never evicted", "keeps pod_uids")},
 )
@@ -152,7 +160,12 @@ def victims_do_not_count() -> None:
 
 @fault(
     "The pods of an evicted group run on.",
-    caught={"PRE-01": ("ready_groups", "renews pod_uids", "gated")},
+    caught={
+        "PRE-01": ("ready_groups", "renews pod_uids", "gated"),
+        "PRE-07": ("pods_run_on_reserved_quota", "pods_within_quota"),
+        "PRE-12": "gated",
+        "PRE-13": "gated",
+    },
 )
 def evicted_pods_run_on() -> None:
     replace(pods, "must_stop", lambda pod: False)

@@ -131,6 +131,7 @@ def last_quota_never_used() -> None:
     "Once nothing is left of a queue's quota, more groups are admitted without any.",
     caught={
         "ADM-03": ("at_most_admitted", "admitted_groups"),
+        "ADM-08": "no_quota_reserved",
         "QUO-02": "usage",
         "QUO-04": "pods_within_quota",
         "I6": "I6",
@@ -229,7 +230,7 @@ def set_of(draft: Draft, workload: Workload) -> Set | None:
 
 @fault(
     "The quota of a deleted set's groups is never free for others.",
-    caught={"ADM-06": "running"},
+    caught={"ADM-06": "running", "COH-05": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/5015",
 )
 def quota_kept_after_deletion() -> None:

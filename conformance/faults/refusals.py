@@ -46,7 +46,7 @@ def any_number_of_groups_is_accepted() -> None:
 
 @fault(
     "The queue of a set cannot be changed, though none of its groups is ready.",
-    caught={"QCH-02": "accepted"},
+    caught={"QCH-01": "accepted", "QCH-02": "accepted"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/4932",
 )
 def queue_can_never_change() -> None:
@@ -55,7 +55,7 @@ def queue_can_never_change() -> None:
 
 @fault(
     "The Workloads of a set stay in their queue when the set's is changed.",
-    caught={"NS-03": "running"},
+    caught={"NS-03": "running", "QCH-01": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/11191",
 )
 def queue_change_does_not_reach_workloads() -> None:

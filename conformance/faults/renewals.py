@@ -45,7 +45,6 @@ def once_lost(becomes: Callable[[Draft, Workload], Workload]) -> None:
         "DOWN-01": "keeps pod_uids",
         "DOWN-05": "keeps pod_uids",
         "DOWN-07": "keeps pod_revisions",
-        "ROLL-04": "complete",
     },
 )
 def waiting_group_renews_running_pods() -> None:

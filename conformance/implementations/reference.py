@@ -104,7 +104,7 @@ class RunningReference(RunningProgram):
 
     def _run_at(self, webhook_port: int, health_port: int) -> Program:
         cluster = self._cluster
-        apply_all(cluster.kube, [*self._crds, *access(self.scope)], deadline=self._deadline)
+        apply_all(cluster.kube, [*self._crds, *access(self.scope, self.fault)], deadline=self._deadline)
         needed = [lws.RESOURCE, *(each for crd in self._crds for each in served_by(crd))]
         cluster.wait_until("Kueue's CRDs are served", lambda: are_served(cluster.kube, needed), self._deadline)
         identity = service_account(scoped(NAMESPACE, self.scope), scoped(ACCOUNT, self.scope))
@@ -122,6 +122,8 @@ class RunningReference(RunningProgram):
             raise HarnessError(f"a {probe['kind']} came through without {MARKS[probe['kind']]}")
 
 
+FAULTY: Final[Object] = {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]}
+"""What a faulty reference may do beyond the manifest."""
 MARKS: Final = {"LeaderWorkerSet": SUSPENDING_PARENT, "Pod": ADMISSION_GATE}
 """By kind of a probe: what the webhooks add to it."""
 
@@ -165,16 +167,21 @@ def _is_own(version: Object) -> bool:
     return bool(version["name"] == API_VERSION)
 
 
-def access(scope: str) -> list[Object]:
-    """Namespace, ServiceAccount and rights of the reference of a scope, from the manifest."""
+def access(scope: str, fault: str = "") -> list[Object]:
+    """Namespace, ServiceAccount and rights of the reference of a scope, from the manifest.
+
+    A faulty one may write more than the right one does.
+    """
     text = manifest_files.text(RBAC)
     for name in (NAMESPACE, ACCOUNT):
         text = text.replace(name, scoped(name, scope))
     text = text.replace(OF_SCOPE.format(ALL), OF_SCOPE.format(scope or ALL))
     objects = [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
-    for namespace in objects if scope else ():
-        if namespace["kind"] == "Namespace":
-            namespace["metadata"]["labels"] = {SCOPE_LABEL: scope}
+    for made in objects:
+        if made["kind"] == "Namespace" and scope:
+            made["metadata"]["labels"] = {SCOPE_LABEL: scope}
+        if made["kind"] == "ClusterRole" and fault:
+            made["rules"].append(FAULTY)
     return objects
 
 

@@ -14,11 +14,13 @@ from conformance.expectations import (
     gated_until_admitted,
     gone,
     has_workers,
+    labelled_with_its_set,
     leaders_only,
     no_quota_reserved,
     pod_uids,
     pods_pending_on_gates,
     pods_within_quota,
+    pods_without_finalizers,
     ready,
     ready_groups,
     reserved,
@@ -55,6 +57,18 @@ def test_each_group_is_gated_or_admitted_as_a_whole(told: Told) -> None:
     """Each group of a LeaderWorkerSet is either gated as a whole or admitted as a whole."""
     for index in range(3):
         told.group(index, of="lws").always(atomic, since=created, until="canary-ran")
+
+
+@claim("WL-03", of=room_for_two_of_three)
+def test_workloads_name_their_set(told: Told) -> None:
+    """From its creation on the Workload of a group carries the UID of its set as a label."""
+    told.set("lws").always(labelled_with_its_set, since=START)
+
+
+@claim("POD-07", of=room_for_two_of_three)
+def test_pods_have_no_finalizer(told: Told) -> None:
+    """No pod of a managed set has a finalizer of Kueue, neither while it waits nor while it runs."""
+    told.set("lws").always(pods_without_finalizers, since=START)
 
 
 @story(moments={"room": "ADM-06"})

@@ -7,6 +7,7 @@ from conformance.expectations import (
     admitted_groups,
     at_least_ready,
     at_most_admitted,
+    borrowed,
     counts,
     created,
     evicted,
@@ -20,10 +21,11 @@ from conformance.expectations import (
     running,
     selects_rack,
     templates_select_nothing,
+    tried,
 )
 from conformance.expectations.judging import START, Told
 from conformance.world.builders import leader_worker_set
-from conformance.world.requests import canary_room, groups
+from conformance.world.requests import Requests, canary_room, groups
 from conformance.world.rules import QueueRules
 from conformance.world.story import claim, story
 from conformance.world.tenant import Tenant
@@ -74,7 +76,54 @@ def test_waiting_workload_has_the_priority_of_the_class(told: Told) -> None:
     )
 
 
-@story(moments={"left-runs": "COH-05", "right-runs": "COH-05", "room": "COH-05"})
+BIG = Requests(cpu=450)
+"""Two workers of this and a leader ask for exactly two usual groups."""
+
+
+@story(moments={"younger-passes": "ADM-08", "head-runs": "ADM-08", "younger-runs": "ADM-08"})
+def strict_and_best_effort(tenant: Tenant) -> None:
+    """In a StrictFIFO and a BestEffortFIFO queue a group runs, a big one waits, and a younger one would fit."""
+    plain = leader_worker_set("first", queue="strict")
+    rules = {"strict": QueueRules(strategy="StrictFIFO"), "best": QueueRules(strategy="BestEffortFIFO")}
+    tenant.open(quota={"strict": groups(2), "best": groups(2)}, group=plain.group, rules=rules)
+    first = tenant.create(plain)
+    tenant.create(leader_worker_set("also-first", queue="best")).reached(running)
+    first.reached(running, moment="first-run")
+    heads = [tenant.create(leader_worker_set(f"head-{queue}", queue=queue, worker=BIG)) for queue in rules]
+    for head in heads:
+        head.group(0).reached(created)
+    tenant.next_second(2)
+    strict, best = (tenant.create(leader_worker_set(f"younger-{queue}", queue=queue)) for queue in rules)
+    best.eventually(running, moment="younger-passes")
+    strict.group(0).reached(tried, moment="younger-waits")
+    # Only how many are admitted is waited for: who it is is for the claims to say.
+    first.delete()
+    tenant.queue("strict").reached(counts(admitted=1, pending=1), moment="next-admitted")
+    heads[0].eventually(running, moment="head-runs")
+    heads[0].delete()
+    strict.eventually(running, moment="younger-runs")
+
+
+@claim("ADM-08", of=strict_and_best_effort)
+def test_head_of_a_strict_queue_holds_up_the_younger(told: Told) -> None:
+    """In a StrictFIFO queue a group that fits gets no quota before the older one that did not fit is admitted."""
+    told.group(0, of="younger-strict").always(no_quota_reserved, since=created, until="next-admitted")
+    told.group(0, of="head-strict").at("next-admitted", admitted)
+
+
+@claim("ADM-08", of=strict_and_best_effort)
+def test_group_that_is_held_up_stays_gated(told: Told) -> None:
+    """The pods of a group that is held up by the head of its StrictFIFO queue stay gated."""
+    told.group(0, of="younger-strict").always(gated, since=created, until="next-admitted")
+
+
+@claim("ADM-08", of=strict_and_best_effort)
+def test_head_of_a_best_effort_queue_gets_nothing_in_part(told: Told) -> None:
+    """In a BestEffortFIFO queue the older group that does not fit holds no quota while a younger one is admitted."""
+    told.group(0, of="head-best").always(no_quota_reserved, since=created)
+
+
+@story(moments={"left-runs": "COH-05", "left-borrows": "COH-01", "right-runs": "COH-05", "room": "COH-05"})
 def tree_of_cohorts(tenant: Tenant) -> None:
     """Two cohorts may borrow of a third, the left one up to its own limit, the right one up to the lender's."""
     nominal = groups(1) + canary_room
@@ -91,6 +140,7 @@ def tree_of_cohorts(tenant: Tenant) -> None:
     left.eventually(at_least_ready(2), moment="left-runs")
     left_groups = tuple(left.group(index) for index in range(3))
     tenant.canary(after=left_groups, queue="left").reached(ready, moment="left-canary-ran")
+    tenant.queue("left").eventually(borrowed(cpu="500m"), counts(pending=1, admitted=3), moment="left-borrows")
     right = tenant.create(leader_worker_set("right", replicas=3, queue="right"))
     right.eventually(at_least_ready(2), moment="right-runs")
     right_groups = tuple(right.group(index) for index in range(3))
@@ -124,13 +174,16 @@ def test_waiting_groups_of_a_cohort_stay_gated(told: Told) -> None:
 
 @story(moments={"own-runs": "COH-06"})
 def own_quota_or_borrowed(tenant: Tenant) -> None:
-    """A group that borrowed the one place goes; one more would borrow it, and one of the queue that owns it waits."""
+    """One place is no use to a queue that may not borrow; another borrows it, and the queue that owns it is next."""
     lower, higher = tenant.priority_classes(10, 20)
     tenant.open(
-        quota={"owner": groups(1) + canary_room, "borrower": canary_room},
+        quota={"owner": groups(1) + canary_room, "borrower": canary_room, "closed": canary_room},
         group=leader_worker_set().group,
         cohort=True,
+        rules={"closed": QueueRules(borrowing_limit=groups(0))},
     )
+    closed = tenant.create(leader_worker_set("closed", queue="closed", priority_class=higher))
+    tenant.canary(after=(closed.group(0),), queue="closed").reached(ready, moment="closed-tried")
     first = tenant.create(leader_worker_set("first", queue="borrower", priority_class=lower))
     first.reached(running, moment="borrowed")
     borrowing = tenant.create(leader_worker_set("borrowing", queue="borrower", priority_class=higher))
@@ -139,6 +192,13 @@ def own_quota_or_borrowed(tenant: Tenant) -> None:
     tenant.canary(after=(own.group(0),), queue="owner").reached(ready, moment="owner-tried")
     first.delete()
     own.eventually(running, moment="own-runs")
+
+
+@claim("COH-02", of=own_quota_or_borrowed)
+def test_queue_that_may_not_borrow_waits_beside_free_quota(told: Told) -> None:
+    """With a borrowing limit of 0 a group beyond its queue's nominal quota gets none, though there is some to lend."""
+    told.group(0, of="closed").always(no_quota_reserved, since=created, through="borrowed")
+    told.group(0, of="closed").always(gated, since=created, through="borrowed")
 
 
 @claim("COH-06", of=own_quota_or_borrowed)

@@ -14,6 +14,8 @@ from conformance.expectations import (
     no_quota_reserved,
     not_evicted,
     pod_uids,
+    pods_run_on_reserved_quota,
+    pods_within_quota,
     preempted,
     ready,
     ready_groups,
@@ -79,6 +81,18 @@ def test_other_groups_keep_running(told: Told) -> None:
     for other in told.groups_that(complete, of="low", at="victim-waits"):
         other.keeps(pod_uids, workload_uid, since="low-runs")
         other.always(complete, since="low-runs")
+
+
+@claim("PRE-07", of=higher_priority_comes_and_goes)
+def test_quota_of_a_victim_is_held_until_its_pods_are_stopped(told: Told) -> None:
+    """A preempted group holds its reservation for as long as a pod of it runs."""
+    told.set("low").always(pods_run_on_reserved_quota, since="low-runs")
+
+
+@claim("PRE-07", of=higher_priority_comes_and_goes)
+def test_preemptor_starts_on_what_its_victim_gave_back(told: Told) -> None:
+    """A preemptor's pods start only when its victims' are stopped: what runs is at no moment more than the quota."""
+    told.queue().always(pods_within_quota, since="low-runs")
 
 
 @claim("PRE-06", of=higher_priority_comes_and_goes)

@@ -8,9 +8,7 @@ from conformance.expectations import (
     charged_to,
     created,
     gated,
-    labelled_with_its_set,
     one_workload_per_group,
-    pods_without_finalizers,
     podsets_marked_as_templates,
     queued_in,
     ready,
@@ -19,7 +17,6 @@ from conformance.expectations import (
 )
 from conformance.expectations.judging import START, Told
 from conformance.names import QUEUE_NAME, RACK
-from conformance.suites.test_admission import room_for_two_of_three
 from conformance.world.builders import leader_worker_set
 from conformance.world.requests import Requests, canary_room, groups
 from conformance.world.story import claim, story
@@ -28,18 +25,6 @@ from conformance.world.tenant import Tenant
 LONG_NAME = "fifty-characters-are-as-many-as-a-set-can-be-named"
 ANOTHER_QUEUE = {"metadata": {"labels": {QUEUE_NAME: "free-queue"}}}
 MARKS = {"labels": {"example.com/team": "search"}, "annotations": {"example.com/contact": "somebody"}}
-
-
-@claim("WL-03", of=room_for_two_of_three)
-def test_workloads_name_their_set(told: Told) -> None:
-    """From its creation on the Workload of a group carries the UID of its set as a label."""
-    told.set("lws").always(labelled_with_its_set, since=START)
-
-
-@claim("POD-07", of=room_for_two_of_three)
-def test_pods_have_no_finalizer(told: Told) -> None:
-    """No pod of a managed set has a finalizer of Kueue, neither while it waits nor while it runs."""
-    told.set("lws").always(pods_without_finalizers, since=START)
 
 
 @story(moments={"moved": "QCH-01"})

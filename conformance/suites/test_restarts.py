@@ -13,6 +13,7 @@ from conformance.expectations import (
     has_workers,
     leader_ready,
     leaders_only,
+    no_workloads_of_parts,
     pod_uids,
     ready,
     replaced,
@@ -23,7 +24,7 @@ from conformance.expectations import (
     usage,
     workload_uid,
 )
-from conformance.expectations.judging import Told
+from conformance.expectations.judging import START, Told
 from conformance.world.builders import leader_worker_set
 from conformance.world.requests import canary_room, groups
 from conformance.world.story import claim, story
@@ -43,9 +44,8 @@ def one_pod_restarts_its_group(tenant: Tenant) -> None:
 
 
 @claim("RST-01", of=one_pod_restarts_its_group)
-def test_all_pods_of_the_group_are_replaced(told: Told) -> None:
-    """Under RecreateGroupOnPodRestart the loss of one pod replaces all pods of its group under the same admission."""
-    told.group(1).renews(pod_uids, since="running", at="running-again")
+def test_a_restart_needs_no_new_admission(told: Told) -> None:
+    """Under RecreateGroupOnPodRestart the new pods of a group run under the Workload and the admission that it has."""
     told.group(1).keeps(workload_uid, admission_time, since="running")
 
 
@@ -54,6 +54,12 @@ def test_other_groups_are_not_restarted(told: Told) -> None:
     """The restart of a group changes neither Workload nor pods of the others."""
     told.group(0).keeps(pod_uids, workload_uid, admission_time, since="running")
     told.group(0).always(complete, since="running")
+
+
+@claim("QSEL-14", of=one_pod_restarts_its_group)
+def test_a_restart_gives_no_workload_to_a_part_of_a_set(told: Told) -> None:
+    """While pods restart no Workload is owned by a StatefulSet of a managed set, nor by a pod of it without the set."""
+    told.set().always(no_workloads_of_parts, since=START)
 
 
 @claim("DEL-06", of=one_pod_restarts_its_group)

@@ -16,6 +16,7 @@ from conformance.expectations import (
     no_pods_beyond,
     no_workload,
     one_workload_per_group,
+    partly_ungated,
     pod_revisions,
     pod_uids,
     ready,
@@ -184,8 +185,8 @@ def test_a_set_of_zero_keeps_nothing(told: Told) -> None:
 
 
 @claim("ZERO-02", of=to_zero_and_back)
-def test_groups_come_back_with_new_workloads(told: Told) -> None:
-    """Groups that come back from zero get new Workloads and are admitted like any other."""
+def test_groups_that_come_back_wait_for_a_new_admission(told: Told) -> None:
+    """Groups that come back from zero get new Workloads, and no pod of theirs is ungated before these are admitted."""
     for index in (0, 1):
-        told.group(index).renews(workload_uid, since="running", at="back")
-        told.group(index).at("back", ready)
+        # That there was no Workload is promised before, so whatever there is now is new.
+        told.group(index).before(admitted, partly_ungated, since="released")

@@ -18,15 +18,14 @@ from conformance.expectations import (
     no_assignment,
     no_pods_beyond,
     no_quota_reserved,
+    partly_ungated,
     placed_as,
     pod_uids,
-    pods_within_quota,
     ready,
     ready_groups,
     running,
     scaled_to,
     uncreatable_workers,
-    ungated,
     usage,
     whole_group_in_one_rack,
     workload_uid,
@@ -93,10 +92,10 @@ def test_leader_and_workers_share_a_rack(told: Told) -> None:
 
 
 @claim("POD-09", of=page_topology_sample)
-def test_admission_with_topology_ungates_every_pod(told: Told) -> None:
-    """Once a topology-aware group is Admitted and assigned domains, every pod of it loses Kueue's gates."""
+def test_pods_wait_for_the_admission_of_their_topology(told: Told) -> None:
+    """No pod of a topology-aware group loses Kueue's gates before the group's Workload is Admitted."""
     for index in (0, 1):
-        told.group(index).at("running", ungated)
+        told.group(index).before(admitted, partly_ungated, since=created)
 
 
 @claim("TAS-02", of=page_topology_sample)
@@ -236,12 +235,6 @@ def test_of_competing_sets_each_is_admitted_whole_or_not(told: Told) -> None:
     """Of the sets that compete for racks, no pod is ungated unless its whole group is admitted."""
     for name in ("one", "two", "three"):
         told.group(0, of=name).always(atomic, since=created, until="counted")
-
-
-@claim("QUO-04", of=three_sets_for_two_racks)
-def test_what_may_run_of_competing_sets_is_within_quota(told: Told) -> None:
-    """The ungated, unfinished pods of sets that compete for racks request no more than the quota of their queue."""
-    told.queue().always(pods_within_quota, since=START, until="counted")
 
 
 @story()

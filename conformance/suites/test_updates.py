@@ -13,6 +13,7 @@ from conformance.expectations import (
     gated_until_admitted,
     no_pods_beyond,
     no_quota_reserved,
+    no_workloads_of_parts,
     of_image,
     one_workload_per_group,
     pod_uids,
@@ -24,7 +25,7 @@ from conformance.expectations import (
     workload_uid,
     workloads_of,
 )
-from conformance.expectations.judging import Told
+from conformance.expectations.judging import START, Told
 from conformance.world.builders import NEW_IMAGE, leader_worker_set
 from conformance.world.requests import canary_room, groups
 from conformance.world.story import claim, story
@@ -76,9 +77,9 @@ def test_an_update_changes_no_usage_of_the_local_queue(told: Told) -> None:
 
 @story(moments={"surging": "ROLL-03", "rolled-out": "ROLL-03", "counted": "ROLL-03"})
 def surge_update(tenant: Tenant) -> None:
-    """A running set of two groups that may have one group more during an update gets another image; there is room."""
+    """A running set of two groups that may surge by one gets another image; there is room for two groups more."""
     spec = leader_worker_set(replicas=2, size=2).rolling(surge=1)
-    lws = tenant.create(spec, quota=groups(3))
+    lws = tenant.create(spec, quota=groups(4))
     lws.reached(running, moment="running")
     lws.roll(NEW_IMAGE)
     lws.group(2).eventually(ready, moment="surging")
@@ -101,10 +102,15 @@ def test_groups_with_surge_keep_their_workloads(told: Told) -> None:
 
 
 @claim("ROLL-03", of=surge_update)
-def test_an_update_with_surge_ends_with_one_workload_for_each_replica(told: Told) -> None:
-    """A rolling update with surge has at most one group more than its replicas, and at its end none."""
+def test_an_update_holds_quota_for_no_more_than_its_surge(told: Told) -> None:
+    """A rolling update with a surge of one holds quota for one group more than its replicas, though more would fit."""
     told.set().always(at_most_admitted(3), since="running")
-    told.set().at("counted", one_workload_per_group, no_pods_beyond(2))
+
+
+@claim("QSEL-14", of=(image_update, surge_update))
+def test_an_update_gives_no_workload_to_a_part_of_a_set(told: Told) -> None:
+    """During a rolling update no Workload is owned by a StatefulSet of a managed set, nor by a pod without the set."""
+    told.set().always(no_workloads_of_parts, since=START)
 
 
 @story(moments={"rolled-out": "ROLL-04"})

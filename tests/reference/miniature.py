@@ -112,6 +112,7 @@ class Miniature:
             local_queues={q.key: q for q in values("LocalQueue")},
             flavors={f.name: f for f in values("ResourceFlavor")},
             topologies={t.name: t for t in values("Topology")},
+            checks={c.name: c for c in values("AdmissionCheck")},
             workload_priorities={c.name: c for c in values("WorkloadPriorityClass")},
             namespaces={name: obj["metadata"].get("labels") or {} for (_, name), obj in self.all("Namespace").items()},
         )
