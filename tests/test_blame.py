@@ -8,7 +8,7 @@ import pytest
 
 from conformance.expectations import absent, admitted, gated
 from conformance.expectations.subjects import OfGroup
-from conformance.names import HOLD_TERMINATING
+from conformance.names import HOLD_NOT_READY, HOLD_TERMINATING
 from conformance.trace.records import Object, Stopped
 from conformance.world.blame import RUN_WITHIN, harness_fault
 from objects import condition, having, leader_worker_set
@@ -92,10 +92,11 @@ def test_a_pod_that_no_kubelet_runs_is_the_harness_s(deleted: bool) -> None:
     [
         bound(phase="Running"),
         bound(ready=False),
+        bound(annotations={HOLD_NOT_READY: "true"}),
         bound(deletionTimestamp="now", finalizers=["example.com/held"]),
         bound(deletionTimestamp="now", annotations={HOLD_TERMINATING: "true"}),
     ],
-    ids=["it-runs", "its-node-is-lost", "another-holds-it", "the-story-holds-it"],
+    ids=["it-runs", "its-node-is-lost", "the-story-keeps-it-from-ready", "another-holds-it", "the-story-holds-it"],
 )
 def test_other_pods_are_not(world: World) -> None:
     """A pod that runs, whose node is lost, or that somebody else keeps from ending says nothing of the kubelet."""

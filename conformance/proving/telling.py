@@ -55,6 +55,8 @@ def _account(scope: Scope, story: Story, claims: list[ClaimOfStory]) -> Account:
     except HarnessError as error:
         scope.alive()  # so it is the reference of this scope that died; what of it is not told is an error
         return Account(story, _broke(story, claims, str(error)))
+    if telling.problem or telling.cleaning_problem:
+        scope.alive()  # a story that was cut short because all is being ended is told again by whoever goes on
     tenant = tenant_name(scope.label, story)
     records = scope.part.records_of(story.name, tenant)
     scope.part.forget(story.name, tenant)

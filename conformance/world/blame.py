@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from conformance.expectations.model import Expectation, Subject
-from conformance.names import HOLD_TERMINATING
+from conformance.names import HOLD_NOT_READY, HOLD_TERMINATING
 from conformance.trace.history import History, annotations_of, describe, is_over, is_true
 from conformance.trace.records import Object
 
@@ -59,7 +59,11 @@ def _waits_for_its_kubelet(pod: Object) -> bool:
         return False
     if "deletionTimestamp" in meta:
         return not meta.get("finalizers") and HOLD_TERMINATING not in annotations_of(pod)
-    return not is_over(pod) and (pod.get("status") or {}).get("phase", "Pending") == "Pending"
+    return (
+        HOLD_NOT_READY not in annotations_of(pod)
+        and not is_over(pod)
+        and (pod.get("status") or {}).get("phase", "Pending") == "Pending"
+    )
 
 
 def _waited(history: History, pod: Object, ended: float) -> float:
