@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace as but
 
 from conformance.faults.groups import delete_once
 from conformance.faults.model import fault, replace
-from conformance.reference import eviction, lifecycle, queues
+from conformance.reference import eviction, lifecycle, pods, queues
 from conformance.reference.draft import Draft
-from conformance.reference.model import ClusterQueue, LocalQueue, Set, StopPolicy, Workload
+from conformance.reference.model import ClusterQueue, LocalQueue, Pod, Set, Snapshot, StopPolicy, Workload
 
 # Deactivation
 
@@ -101,6 +101,26 @@ def deactivation_ignored() -> None:
         return workload if workload.admitted else original(draft, workload)
 
     replace(lifecycle, "inactive", inactive)
+
+
+@fault(
+    "The leader of a deactivated group is let go as soon as a group of lower priority is created.",
+    caught={"DEACT-01": "gated", "I1": "I1"},
+)
+def deactivated_leader_let_go() -> None:
+    may_run, starts = pods.may_run, pods.starts
+
+    def inactive(workload: Workload) -> bool:
+        return not workload.active and workload.admission is None and not workload.deleted
+
+    def leaders_too(workload: Workload, them: Sequence[Pod], snapshot: Snapshot) -> list[Pod]:
+        if not inactive(workload):
+            return starts(workload, them, snapshot)
+        passed = any(it.priority < workload.priority for it in snapshot.workloads.values())
+        return [but(pod, gates=()) for pod in them if passed and pod.is_leader and pods.gated(pod)]
+
+    replace(pods, "may_run", lambda workload: may_run(workload) or inactive(workload))
+    replace(pods, "starts", leaders_too)
 
 
 @fault(
@@ -206,7 +226,7 @@ def hold_renews_waiting_workloads() -> None:
 
 @fault(
     "A queue that is set to Hold evicts the groups that run in it.",
-    caught={"STOP-02": ("keeps uids_below", "keeps admission_time", "usage")},
+    caught={"STOP-02": ("keeps uids_below", "keeps admission_time", "usage"), "STOP-04": ("reserved", "counts")},
 )
 def hold_drains() -> None:
     original = lifecycle.running
