@@ -184,7 +184,7 @@ def running_as(draft: Draft, was: StopPolicy, becomes: StopPolicy) -> Draft:
 
 
 @fault(
-    "A queue that is set to Hold goes on admitting groups.",
+    "A queue that is set to Hold goes on as if it were not: it admits groups, and lets them keep what they hold.",
     caught={"STOP-04": ("no_quota_reserved", "reserved")},
 )
 def hold_ignored() -> None:
@@ -194,6 +194,8 @@ def hold_ignored() -> None:
         return original(running_as(draft, "Hold", "None"), workload)
 
     replace(queues, "usable", usable)
+    # Else the reservation would come and go, and whoever looks might see either.
+    reservation_survives_hold()
 
 
 @fault(
