@@ -116,7 +116,8 @@ def deactivated_leader_let_go() -> None:
     def leaders_too(workload: Workload, them: Sequence[Pod], snapshot: Snapshot) -> list[Pod]:
         if not inactive(workload):
             return starts(workload, them, snapshot)
-        passed = any(it.priority < workload.priority for it in snapshot.workloads.values())
+        theirs = (it for it in snapshot.workloads.values() if it.namespace == workload.namespace)
+        passed = any(it.priority < workload.priority for it in theirs)
         return [but(pod, gates=()) for pod in them if passed and pod.is_leader and pods.gated(pod)]
 
     replace(pods, "may_run", lambda workload: may_run(workload) or inactive(workload))

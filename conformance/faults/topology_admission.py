@@ -173,7 +173,9 @@ def not_tried_again_with_new_nodes() -> None:
     refused: dict[Key, frozenset[str]] = {}
 
     def once(draft: Draft, places: Places, workload: Workload, admission: Admission) -> tuple[Admission | None, str]:
-        holding = frozenset(it.uid for it in draft.all_workloads() if it.reserves)
+        # Of its own namespace alone: groups of the stories that are told at the same time come and go.
+        there = (it for it in draft.all_workloads() if it.namespace == workload.namespace)
+        holding = frozenset(it.uid for it in there if it.reserves)
         if workload.key in refused and refused[workload.key] <= holding:
             return None, "it was tried, and nothing was given back"
         placed, refusal = with_places(draft, places, workload, admission)

@@ -154,7 +154,8 @@ def older_runs_on() -> bool:
     mini = world(300)
     mini.put("WorkloadPriorityClass", "low", {"value": -1})
     settled(mini, lambda it: it.set("older", "q"), lambda it: it.set("newer", "q"))
-    assert true(mini, "older") and not true(mini, "newer")
+    assert true(mini, "older")
+    assert not true(mini, "newer")
     settled(mini, lambda it: it.set("canary", "q", worker=10, leader=10, priority="low"))
     assert true(mini, "canary")
     conditions = [one["type"] for it in of_set(mini, "older") for one in it["status"]["conditions"]]
@@ -166,7 +167,8 @@ def deactivated_stays_gated() -> bool:
     mini = deactivated()
     mini.put("WorkloadPriorityClass", "low", {"value": -1})
     before = [pod for (_, name), pod in mini.all("Pod").items() if name.startswith("s-")]
-    assert before and all(pod["spec"].get("schedulingGates") for pod in before)
+    assert before
+    assert all(pod["spec"].get("schedulingGates") for pod in before)
     settled(mini, lambda it: it.set("canary", "q", priority="low"))
     assert true(mini, "canary")
     pods = [pod for (_, name), pod in mini.all("Pod").items() if name.startswith("s-")]
