@@ -155,17 +155,21 @@ def reactivated_under_a_new_workload() -> None:
 
 
 @fault(
-    "A group whose Workload is activated again while its pods are still stopping stays evicted for ever.",
+    "A group whose Workload is activated again within a minute stays evicted for ever.",
     caught={"DEACT-02": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8530",
 )
 def quick_reactivation_gets_stuck() -> None:
-    original = eviction.ended
+    original = lifecycle.requeued
+    stuck: set[str] = set()
 
-    def ended(draft: Draft, workload: Workload) -> bool:
-        return original(draft, workload) and not (workload.active and was_deactivated(workload))
+    def requeued(draft: Draft, workload: Workload) -> Workload:
+        told = workload.conditions.get("Evicted")
+        if told is not None and workload.active and was_deactivated(workload) and draft.now - told.since < 60:
+            stuck.add(workload.uid)
+        return workload if workload.uid in stuck else original(draft, workload)
 
-    replace(eviction, "ended", ended)
+    replace(lifecycle, "requeued", requeued)
 
 
 # Stopped queues

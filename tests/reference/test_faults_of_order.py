@@ -175,6 +175,14 @@ def deactivated_stays_gated() -> bool:
     return all(pod["spec"].get("schedulingGates") for pod in pods)
 
 
+def activated() -> tuple[bool, bool]:
+    """Whether a group is admitted whose Workload is active again, and whether that is the same Workload."""
+    mini = deactivated()
+    (before,) = of_set(mini, "s")
+    settled(mini, lambda it: it.edit("Workload", before["metadata"]["name"], {"spec": {"active": True}}, "ns"))
+    return true(mini, "s"), [it["metadata"]["uid"] for it in of_set(mini, "s")] == [before["metadata"]["uid"]]
+
+
 def held_reservation() -> bool:
     """Whether a group that awaits its check keeps its reservation when its queue is held."""
     mini = awaits_check()
@@ -210,6 +218,9 @@ LOOKS: dict[str, Callable[[], object]] = {
     "older-preempted-late": older_runs_on,
     "deactivated-leader-let-go": deactivated_stays_gated,
     "hold-ignored": held_reservation,
+    "reactivation-ignored": activated,
+    "quick-reactivation-gets-stuck": activated,
+    "reactivated-under-a-new-workload": activated,
 }
 """By the name of a fault something that is seen otherwise because of it."""
 
