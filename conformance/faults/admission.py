@@ -21,6 +21,10 @@ from conformance.reference.topology import Places
     caught={
         "ADM-02": "no_quota_reserved",
         "ADM-03": "at_most_admitted",
+        "COH-02": "no_quota_reserved",
+        "COH-05": ("at_most_admitted", "no_quota_reserved"),
+        "PRE-10": "no_quota_reserved",
+        "PRE-11": "no_quota_reserved",
         "UP-05": "at_most_admitted",
         "I6": "I6",
     },

@@ -12,7 +12,8 @@ from conformance.reference.quota import Node
 
 
 @fault(
-    "A borrowing limit is ignored.", caught={"COH-02": "no_quota_reserved", "COH-05": "at_most_admitted", "I6": "I6"}
+    "A borrowing limit is ignored.",
+    caught={"COH-02": "no_quota_reserved", "COH-05": ("at_most_admitted", "at_least_ready"), "I6": "I6"},
 )
 def borrowing_limit_ignored() -> None:
     replace(quota, "borrowing_room", lambda node, key: None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace as but
 
 from conformance.faults.groups import delete_once
 from conformance.faults.model import fault, replace
-from conformance.reference import eviction, lifecycle, queues
+from conformance.reference import eviction, lifecycle, pods, queues
 from conformance.reference.draft import Draft
-from conformance.reference.model import ClusterQueue, LocalQueue, Set, StopPolicy, Workload
+from conformance.reference.model import ClusterQueue, LocalQueue, Pod, Set, Snapshot, StopPolicy, Workload
 
 # Deactivation
 
@@ -104,6 +104,27 @@ def deactivation_ignored() -> None:
 
 
 @fault(
+    "The leader of a deactivated group is let go as soon as a group of lower priority is created.",
+    caught={"DEACT-01": "gated", "I1": "I1"},
+)
+def deactivated_leader_let_go() -> None:
+    may_run, starts = pods.may_run, pods.starts
+
+    def inactive(workload: Workload) -> bool:
+        return not workload.active and workload.admission is None and not workload.deleted
+
+    def leaders_too(workload: Workload, them: Sequence[Pod], snapshot: Snapshot) -> list[Pod]:
+        if not inactive(workload):
+            return starts(workload, them, snapshot)
+        theirs = (it for it in snapshot.workloads.values() if it.namespace == workload.namespace)
+        passed = any(it.priority < workload.priority for it in theirs)
+        return [but(pod, gates=()) for pod in them if passed and pod.is_leader and pods.gated(pod)]
+
+    replace(pods, "may_run", lambda workload: may_run(workload) or inactive(workload))
+    replace(pods, "starts", leaders_too)
+
+
+@fault(
     "A group whose Workload is activated again is not tried again.",
     caught={"DEACT-02": "running"},
 )
@@ -134,17 +155,21 @@ def reactivated_under_a_new_workload() -> None:
 
 
 @fault(
-    "A group whose Workload is activated again while its pods are still stopping stays evicted for ever.",
+    "A group whose Workload is activated again within a minute stays evicted for ever.",
     caught={"DEACT-02": "running"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/8530",
 )
 def quick_reactivation_gets_stuck() -> None:
-    original = eviction.ended
+    original = lifecycle.requeued
+    stuck: set[str] = set()
 
-    def ended(draft: Draft, workload: Workload) -> bool:
-        return original(draft, workload) and not (workload.active and was_deactivated(workload))
+    def requeued(draft: Draft, workload: Workload) -> Workload:
+        told = workload.conditions.get("Evicted")
+        if told is not None and workload.active and was_deactivated(workload) and draft.now - told.since < 60:
+            stuck.add(workload.uid)
+        return workload if workload.uid in stuck else original(draft, workload)
 
-    replace(eviction, "ended", ended)
+    replace(lifecycle, "requeued", requeued)
 
 
 # Stopped queues
@@ -164,7 +189,7 @@ def running_as(draft: Draft, was: StopPolicy, becomes: StopPolicy) -> Draft:
 
 
 @fault(
-    "A queue that is set to Hold goes on admitting groups.",
+    "A queue that is set to Hold goes on as if it were not: it admits groups, and lets them keep what they hold.",
     caught={"STOP-04": ("no_quota_reserved", "reserved")},
 )
 def hold_ignored() -> None:
@@ -174,6 +199,8 @@ def hold_ignored() -> None:
         return original(running_as(draft, "Hold", "None"), workload)
 
     replace(queues, "usable", usable)
+    # Else the reservation would come and go, and whoever looks might see either.
+    reservation_survives_hold()
 
 
 @fault(
@@ -206,7 +233,7 @@ def hold_renews_waiting_workloads() -> None:
 
 @fault(
     "A queue that is set to Hold evicts the groups that run in it.",
-    caught={"STOP-02": ("keeps uids_below", "keeps admission_time", "usage")},
+    caught={"STOP-02": ("keeps uids_below", "keeps admission_time", "usage"), "STOP-04": ("reserved", "counts")},
 )
 def hold_drains() -> None:
     original = lifecycle.running

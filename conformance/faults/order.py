@@ -60,6 +60,20 @@ def priority_class_without_its_value() -> None:
 
 
 @fault(
+    "A Workload has the value of the WorkloadPriorityClass that its set names, and does not refer to the class.",
+    caught={"PRI-01": "has_priority"},
+)
+def priority_without_its_class() -> None:
+    original = podsets.priority
+
+    def priority(set_: Set, snapshot: Snapshot) -> tuple[tuple[str, str], int] | None:
+        found = original(set_, snapshot)
+        return None if found is None else (("", ""), found[1])
+
+    replace(podsets, "priority", priority)
+
+
+@fault(
     "The WorkloadPriorityClass that a set names is not looked at.",
     caught={"PRI-01": "has_priority", "PRE-01": "running", "PRI-10": "no_quota_reserved"},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/4725",

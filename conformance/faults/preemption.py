@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from conformance.faults.model import fault, replace
-from conformance.reference import eviction, lifecycle, pods, preemption, quota
+from conformance.reference import admission, eviction, lifecycle, pods, preemption, quota
 from conformance.reference.draft import Draft
+from conformance.reference.flavors import Attempt
 from conformance.reference.model import ClusterQueue, Pod, Usage, Workload
 from conformance.reference.preemption import Candidate, Search, Standing
+from conformance.reference.room import Room
 
 # Who
 
@@ -58,7 +60,11 @@ def one_pod_evicted() -> None:
 
 @fault(
     "Groups of a priority that is not lower are preempted, against the policy of the queue.",
-    caught={"PRE-10": ("never evicted", "keeps pod_uids"), "PRE-12": ("never evicted", "keeps pod_uids")},
+    caught={
+        "PRE-10": ("never evicted", "keeps pod_uids"),
+        "PRE-11": "no_quota_reserved",
+        "PRE-12": ("never evicted", "keeps pod_uids", "running"),
+    },
 )
 def higher_priority_preempted() -> None:
     original = preemption.allowed
@@ -69,6 +75,30 @@ def higher_priority_preempted() -> None:
         return original(search, victim, place)
 
     replace(preemption, "allowed", allowed)
+
+
+@fault(
+    "A group that waits preempts an older one of equal priority in its queue when one of lower priority comes.",
+    caught={"PRE-10": ("never evicted", "keeps pod_uids"), "PRE-12": ("never evicted", "keeps pod_uids")},
+)
+def older_preempted_late() -> None:
+    refuse = admission.turn_down
+    done: set[str] = set()
+
+    def turn_down(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload, attempt: Attempt | None) -> None:
+        refuse(draft, room, queue, workload, attempt)
+        theirs = [
+            it for it in draft.all_workloads() if (it.namespace, it.queue) == (workload.namespace, workload.queue)
+        ]
+        passed = any(it.priority < workload.priority and "QuotaReserved" not in it.conditions for it in theirs)
+        for victim in theirs if passed and workload.uid not in done else ():
+            equal = victim.admitted and not victim.evicted and victim.priority == workload.priority
+            if equal and victim.created < workload.created:
+                done.add(workload.uid)
+                told = eviction.evicted(victim, eviction.PREEMPTED, "Preempted by a newer one", draft.now)
+                draft.put(eviction.marked(told, "Preempted", True, preemption.IN_QUEUE, "newer", draft.now))
+
+    replace(admission, "turn_down", turn_down)
 
 
 @fault(
@@ -143,6 +173,18 @@ def preempts_in_vain() -> None:
 
 
 # How
+
+
+@fault(
+    "A preempted group is told that it is Evicted, and not that it is Preempted.",
+    caught={"PRE-01": "preempted", "PRE-12": "preempted", "PRE-13": "preempted"},
+)
+def preempted_without_saying_so() -> None:
+    def preempt(draft: Draft, victims: Sequence[Workload], preemptor: Workload, queue: ClusterQueue) -> None:
+        for victim in victims:
+            draft.put(eviction.evicted(victim, eviction.PREEMPTED, "Preempted", draft.now))
+
+    replace(preemption, "preempt", preempt)
 
 
 @fault(

@@ -7,7 +7,7 @@ from dataclasses import replace as changed
 
 from conformance import names
 from conformance.faults.model import fault, replace
-from conformance.reference import flavors, groups, pods, units
+from conformance.reference import births, flavors, groups, pods, units
 from conformance.reference.draft import Draft
 from conformance.reference.flavors import Search
 from conformance.reference.model import Admission, Amounts, Flavor, Key, Node, Pod, Set, Snapshot, Usage, Workload
@@ -173,7 +173,9 @@ def not_tried_again_with_new_nodes() -> None:
     refused: dict[Key, frozenset[str]] = {}
 
     def once(draft: Draft, places: Places, workload: Workload, admission: Admission) -> tuple[Admission | None, str]:
-        holding = frozenset(it.uid for it in draft.all_workloads() if it.reserves)
+        # Of its own namespace alone: groups of the stories that are told at the same time come and go.
+        there = (it for it in draft.all_workloads() if it.namespace == workload.namespace)
+        holding = frozenset(it.uid for it in there if it.reserves)
         if workload.key in refused and refused[workload.key] <= holding:
             return None, "it was tried, and nothing was given back"
         placed, refusal = with_places(draft, places, workload, admission)
@@ -221,3 +223,5 @@ def waiting_leader_let_go() -> None:
 )
 def topology_gate_kept() -> None:
     replace(pods, "OUR_GATES", (names.ADMISSION_GATE,))
+    # A pod that is born when its group is admitted would have no gate to keep.
+    replace(births, "born_ready", lambda newborn, name, snapshot: None)

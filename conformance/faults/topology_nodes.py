@@ -14,6 +14,18 @@ from conformance.reference.topology.counting import Free, Mask
 from conformance.reference.topology.leaves import Leaves
 
 
+def without_taint(key: str) -> None:
+    """A taint of this key keeps no pod away: Kubernetes adds it to a node that is spoilt otherwise, too."""
+    accepts = leaves.accepts
+
+    def anyway(node: Node, template: Template, flavor: Flavor) -> bool:
+        return accepts(
+            changed(node, taints=tuple(taint for taint in node.taints if taint.key != key)), template, flavor
+        )
+
+    replace(leaves, "accepts", anyway)
+
+
 @fault(
     "A cordoned node counts.",
     caught={"V12": ("assigned_as", "running")},
@@ -25,6 +37,7 @@ def cordoned_node_used() -> None:
         return counts(changed(node, unschedulable=False), flavor, levels)
 
     replace(leaves, "counts", anyway)
+    without_taint("node.kubernetes.io/unschedulable")
 
 
 @fault(
@@ -38,6 +51,7 @@ def unready_node_used() -> None:
         return counts(changed(node, ready=True), flavor, levels)
 
     replace(leaves, "counts", anyway)
+    without_taint("node.kubernetes.io/not-ready")
 
 
 @fault(

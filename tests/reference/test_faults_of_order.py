@@ -121,14 +121,73 @@ def reasons_of_pods() -> set[str]:
     return {one["reason"] for one in found}
 
 
-def victim_gated() -> bool:
-    """Whether the pods of a preempted group are gated when its preemptor is admitted."""
+def preempting() -> Miniature:
+    """A group of priority 20 has preempted one of 10."""
     mini = world(200, preemption={"withinClusterQueue": "LowerPriority"})
     for value in (10, 20):
         mini.put("WorkloadPriorityClass", f"p{value}", {"value": value})
     settled(mini, lambda it: it.set("low", "q", priority="p10"), lambda it: it.set("high", "q", priority="p20"))
     assert true(mini, "high")
-    return gated(mini, "low")
+    return mini
+
+
+def victim_gated() -> bool:
+    """Whether the pods of a preempted group are gated when its preemptor is admitted."""
+    return gated(preempting(), "low")
+
+
+def told_preempted() -> bool:
+    """Whether a preempted group is told so, and that it is evicted."""
+    mini = preempting()
+    assert true(mini, "low", "Evicted")
+    return true(mini, "low", "Preempted")
+
+
+def classes() -> list[tuple[object, object]]:
+    """Priorities and the names of the classes that they are of, where one group has preempted the other."""
+    specs = [it["spec"] for it in preempting().all("Workload").values()]
+    return sorted((it["priority"], (it.get("priorityClassRef") or {}).get("name", "")) for it in specs)
+
+
+def older_runs_on() -> bool:
+    """Whether a group is not evicted when a newer one of equal priority waits, and one of lower priority comes."""
+    mini = world(300)
+    mini.put("WorkloadPriorityClass", "low", {"value": -1})
+    settled(mini, lambda it: it.set("older", "q"), lambda it: it.set("newer", "q"))
+    assert true(mini, "older")
+    assert not true(mini, "newer")
+    settled(mini, lambda it: it.set("canary", "q", worker=10, leader=10, priority="low"))
+    assert true(mini, "canary")
+    conditions = [one["type"] for it in of_set(mini, "older") for one in it["status"]["conditions"]]
+    return "Evicted" not in conditions
+
+
+def deactivated_stays_gated() -> bool:
+    """Whether the pods of a deactivated group stay gated when one of lower priority comes."""
+    mini = deactivated()
+    mini.put("WorkloadPriorityClass", "low", {"value": -1})
+    before = [pod for (_, name), pod in mini.all("Pod").items() if name.startswith("s-")]
+    assert before
+    assert all(pod["spec"].get("schedulingGates") for pod in before)
+    settled(mini, lambda it: it.set("canary", "q", priority="low"))
+    assert true(mini, "canary")
+    pods = [pod for (_, name), pod in mini.all("Pod").items() if name.startswith("s-")]
+    return all(pod["spec"].get("schedulingGates") for pod in pods)
+
+
+def activated() -> tuple[bool, bool]:
+    """Whether a group is admitted whose Workload is active again, and whether that is the same Workload."""
+    mini = deactivated()
+    (before,) = of_set(mini, "s")
+    settled(mini, lambda it: it.edit("Workload", before["metadata"]["name"], {"spec": {"active": True}}, "ns"))
+    return true(mini, "s"), [it["metadata"]["uid"] for it in of_set(mini, "s")] == [before["metadata"]["uid"]]
+
+
+def held_reservation() -> bool:
+    """Whether a group that awaits its check keeps its reservation when its queue is held."""
+    mini = awaits_check()
+    settled(mini, lambda it: it.edit("ClusterQueue", "q", {"spec": {"stopPolicy": "Hold"}}))
+    return true(mini, "s", "QuotaReserved")
 
 
 def preempts_to_borrow() -> bool:
@@ -154,6 +213,14 @@ LOOKS: dict[str, Callable[[], object]] = {
     "gated-pods-called-unschedulable": reasons_of_pods,
     "evicted-pods-run-on": victim_gated,
     "never-preempts-to-borrow": preempts_to_borrow,
+    "preempted-without-saying-so": told_preempted,
+    "priority-without-its-class": classes,
+    "older-preempted-late": older_runs_on,
+    "deactivated-leader-let-go": deactivated_stays_gated,
+    "hold-ignored": held_reservation,
+    "reactivation-ignored": activated,
+    "quick-reactivation-gets-stuck": activated,
+    "reactivated-under-a-new-workload": activated,
 }
 """By the name of a fault something that is seen otherwise because of it."""
 

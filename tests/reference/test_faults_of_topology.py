@@ -151,6 +151,83 @@ def test_a_faulty_reference_misses_nodes_that_come_late(fault: str) -> None:
     assert placed({"a1": ("a", 300)}, late=True, fault=fault, **group) is None
 
 
+SPOILT: dict[str, tuple[str, dict[str, Any]]] = {
+    "cordoned-node-used": ("unschedulable", {"spec": {"unschedulable": True}}),
+    "unready-node-used": ("not-ready", {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}),
+}
+"""By fault the taint that Kubernetes adds to a node that is spoilt so, and how it is spoilt."""
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_a_faulty_reference_uses_a_spoilt_node(fault: str) -> None:
+    """Under the fault a group is placed on a node that is cordoned or NotReady, and tainted for that."""
+
+    def on_spoilt() -> Places | None:
+        leaves._kept.clear()
+        mini = Miniature()
+        mini.flavor(topology=True)
+        mini.queue("q", 100_000)
+        mini.node("a1", "a", 300)
+        taint, patch = SPOILT[fault]
+        mini.edit("Node", "a1", patch)
+        taints = [{"key": f"node.kubernetes.io/{taint}", "effect": "NoSchedule"}]
+        mini.edit("Node", "a1", {"spec": {"taints": taints}})
+        mini.set("s", "q", required=RACK)
+        # It does not stay there: its pods do not come to run, and it is tried anew.
+        mini.decide()
+        mini.decide()
+        return assigned(mini)
+
+    assert on_spoilt() is None
+    with at_work(named(fault)):
+        assert on_spoilt() == {"leader": {"a1": 1}, "worker": {"a1": 1}}
+
+
+def one_host_for_two() -> Miniature:
+    """Two groups in two queues waited when a host came that has room for one of them."""
+    leaves._kept.clear()
+    mini = Miniature()
+    mini.flavor(topology=True)
+    for name in ("p", "q"):
+        mini.queue(name, 600, cohort="c")
+        mini.set(f"in-{name}", name, required=RACK)
+    mini.settle()
+    mini.node("h1", "r", 200)
+    mini.settle()
+    return mini
+
+
+def test_a_faulty_reference_gives_one_host_to_two_groups() -> None:
+    """Groups that do not see what the other takes in the same pass are both placed on the one host."""
+    mini = one_host_for_two()
+    assert [assigned(mini, name) is None for name in ("in-p", "in-q")].count(True) == 1
+    with at_work(named("places-taken-twice-at-once")):
+        mini = one_host_for_two()
+        assert assigned(mini, "in-p")
+        assert assigned(mini, "in-q")
+
+
+def test_a_gate_is_kept_from_birth() -> None:
+    """A pod that is born when its group is admitted already has the gate that the fault keeps."""
+
+    def gates() -> list[int]:
+        leaves._kept.clear()
+        mini = Miniature()
+        mini.flavor(topology=True)
+        mini.queue("q", 1_000)
+        mini.node("h1", "r", 1_000)
+        mini.set("s", "q", required=RACK)
+        mini.settle()
+        for _, name in list(mini.all("Pod")):
+            mini.drop("Pod", name, "ns")
+        mini.settle()
+        return [len(pod["spec"].get("schedulingGates") or ()) for pod in mini.all("Pod").values()]
+
+    assert gates() == [0, 0]
+    with at_work(named("topology-gate-kept")):
+        assert gates() == [1, 1]
+
+
 @pytest.mark.parametrize("fault", [name for name, it in load().items() if ".topology_" in it.install.__module__])
 def test_a_fault_of_topology_is_undone(fault: str) -> None:
     """Once a fault of topology is no longer at work, the reference decides as before."""
