@@ -108,7 +108,7 @@ def flavors_in_reverse_order() -> None:
     replace(flavors.Search, "choices", choices)
 
 
-@fault("Only the first flavor of a queue is ever used.", caught={"FLV-10": "running"})
+@fault("Only the first flavor of a queue is ever used.", caught={"FLV-10": ("running", "in_flavor")})
 def only_the_first_flavor() -> None:
     original = flavors.Search.choices
 

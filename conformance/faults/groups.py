@@ -75,7 +75,7 @@ def one_workload_per_set() -> None:
 
 
 @fault(
-    "A set has a Workload for one group more than it has.",
+    "A set of groups of several pods has a Workload for one group more than it has.",
     caught={
         "UP-08": ("one_workload_per_group", "never created", "counts"),
         "NAME-02": "one_workload_per_group",
@@ -83,7 +83,8 @@ def one_workload_per_set() -> None:
 )
 def one_workload_too_many() -> None:
     wanted = groups.groups_wanted
-    replace(groups, "groups_wanted", lambda set_: wanted(set_) + (1 if set_.replicas else 0))
+    # Not of one-pod groups: a canary's second Workload would take the room of its first, and end the story.
+    replace(groups, "groups_wanted", lambda set_: wanted(set_) + (1 if set_.replicas and set_.size > 1 else 0))
 
 
 @fault(

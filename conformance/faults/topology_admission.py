@@ -161,7 +161,7 @@ def no_place_for_a_group_brought_back() -> None:
 
 
 @fault(
-    "A group that found no place is not tried again before another group gives places back.",
+    "A group that found no place is not tried again before another group of its namespace gives places back.",
     caught={
         "TAS-03": "running",
         **dict.fromkeys(("V4", "V4b", "V5", "V6", "V7", "V8", "V11", "V15", "V16", "V17", "V18"), "running"),
@@ -173,7 +173,9 @@ def not_tried_again_with_new_nodes() -> None:
     refused: dict[Key, frozenset[str]] = {}
 
     def once(draft: Draft, places: Places, workload: Workload, admission: Admission) -> tuple[Admission | None, str]:
-        holding = frozenset(it.uid for it in draft.all_workloads() if it.reserves)
+        # Of its own namespace alone: other stories' groups come and go beside it.
+        near = (it for it in draft.all_workloads() if it.namespace == workload.namespace)
+        holding = frozenset(it.uid for it in near if it.reserves)
         if workload.key in refused and refused[workload.key] <= holding:
             return None, "it was tried, and nothing was given back"
         placed, refusal = with_places(draft, places, workload, admission)

@@ -14,9 +14,20 @@ from conformance.reference.topology.counting import Free, Mask
 from conformance.reference.topology.leaves import Leaves
 
 
+def untainted(*keys: str) -> None:
+    """Overlook the taints that Kubernetes itself puts on a node of that condition."""
+    accepts = leaves.accepts
+
+    def overlooking(node: Node, template: Template, flavor: Flavor) -> bool:
+        left = tuple(taint for taint in node.taints if taint.key not in keys)
+        return accepts(changed(node, taints=left), template, flavor)
+
+    replace(leaves, "accepts", overlooking)
+
+
 @fault(
     "A cordoned node counts.",
-    caught={"V12": ("assigned_as", "running")},
+    caught={"V12": "assigned_as", "TAS-27": "in_rack"},
 )
 def cordoned_node_used() -> None:
     counts = leaves.counts
@@ -25,11 +36,12 @@ def cordoned_node_used() -> None:
         return counts(changed(node, unschedulable=False), flavor, levels)
 
     replace(leaves, "counts", anyway)
+    untainted("node.kubernetes.io/unschedulable")
 
 
 @fault(
     "A node that is NotReady counts.",
-    caught={"V12": ("assigned_as", "running")},
+    caught={"V12": "assigned_as", "TAS-27": "in_rack"},
 )
 def unready_node_used() -> None:
     counts = leaves.counts
@@ -38,6 +50,7 @@ def unready_node_used() -> None:
         return counts(changed(node, ready=True), flavor, levels)
 
     replace(leaves, "counts", anyway)
+    untainted("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 @fault(
