@@ -159,3 +159,33 @@ def test_a_fault_of_topology_is_undone(fault: str) -> None:
     with at_work(named(fault)):
         pass
     assert placed(TWO_HOSTS, **group) == before
+
+
+SPOILT = {
+    "cordoned-node-used": (
+        {"unschedulable": True, "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]},
+        "True",
+    ),
+    "unready-node-used": ({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}, "False"),
+}
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_a_spoilt_node_is_used_with_the_taint_that_kubernetes_gives_it(fault: str) -> None:
+    """Under the fault a node counts although Kubernetes, too, marks it as one that pods cannot use."""
+    spec, ready = SPOILT[fault]
+    found: list[Places | None] = []
+    for context in (nullcontext(), at_work(named(fault))):
+        leaves._kept.clear()
+        with context:
+            mini = Miniature()
+            mini.flavor(topology=True)
+            mini.queue("q", 100_000)
+            mini.node("a1", "a", 300)
+            mini.edit("Node", "a1", {"spec": spec, "status": {"conditions": [{"type": "Ready", "status": ready}]}})
+            mini.set("s", "q", required=RACK, size=2, leader=100, worker=200)
+            for _ in range(3):
+                mini.decide()
+                mini.controllers()
+            found.append(assigned(mini))
+    assert found == [None, {"leader": {"a1": 1}, "worker": {"a1": 1}}]
