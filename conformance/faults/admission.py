@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace as but
 
+from conformance.faults.counts import recounted
 from conformance.faults.model import fault, replace
 from conformance.faults.quota import shares, unlimited
 from conformance.reference import admission, eviction, flavors, lifecycle, pods, queue_status, quota
@@ -199,23 +200,28 @@ def scale_down_restarts_the_rest() -> None:
     caught={"POD-14": "admitted", "POD-13": "keeps admission_time", "QUO-02": "admitted", "I1": "I1"},
 )
 def not_admitted_while_pods_are_missing() -> None:
-    original, count = lifecycle.holding, queue_status.Tally.count
+    original = lifecycle.holding
+
+    def leader_alone(draft: Draft, workload: Workload) -> bool:
+        there = draft.pods_of(workload.group_key) if workload.group_key else []
+        return bool(there) and all(pod.is_leader for pod in there) and len(workload.podsets) > 1
 
     def holding(draft: Draft, workload: Workload) -> Workload:
         found = original(draft, workload)
-        there = draft.pods_of(workload.group_key) if workload.group_key else []
-        missing = bool(there) and all(pod.is_leader for pod in there) and len(found.podsets) > 1
-        if missing and found.reserves and not found.evicted:
+        if leader_alone(draft, found) and found.reserves and not found.evicted:
             return eviction.marked(found, "Admitted", False, "PodsMissing", "Pods of the group are missing", draft.now)
         return found
 
-    def counted(tally: queue_status.Tally, workload: Workload) -> None:
-        if workload.reserves:
-            workload = eviction.marked(workload, "Admitted", True, "Admitted", "", 0)
-        count(tally, workload)
+    def counted(draft: Draft, tally: queue_status.Tally, workload: Workload) -> None:
+        # Shown only once that is stored, so that whoever waits for the usage sees what is wrong at that moment.
+        stored = draft.snapshot.workloads.get(workload.key)
+        if workload.reserves and not (leader_alone(draft, workload) and (stored is None or stored.admitted)):
+            tally.count(eviction.marked(workload, "Admitted", True, "Admitted", "", 0))
+        elif not workload.reserves:
+            tally.count(workload)
 
     replace(lifecycle, "holding", holding)
-    replace(queue_status.Tally, "count", counted)
+    recounted(counted)
     replace(pods, "may_run", lambda workload: workload.reserves and not workload.evicted and not workload.deleted)
 
 

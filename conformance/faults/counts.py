@@ -295,6 +295,19 @@ def waiting_groups_not_counted() -> None:
 
 
 @fault(
+    "A ClusterQueue shows that nobody waits in it, and its LocalQueues show who does.",
+    caught={"OBS-05": "counts"},
+)
+def cluster_queue_shows_nobody_waiting() -> None:
+    original = queue_status.cluster_queue_status
+
+    def cluster_queue_status(draft: Draft, queue: ClusterQueue, tally: Tally) -> dict[str, Any]:
+        return original(draft, queue, but(tally, pending=0))
+
+    replace(queue_status, "cluster_queue_status", cluster_queue_status)
+
+
+@fault(
     "A ClusterQueue does not notice that a group which waited in it is gone.",
     caught={"DEL-04": "counts", "DOWN-05": "counts"},
 )

@@ -8,9 +8,10 @@ from typing import Any
 
 from conformance import names
 from conformance.faults.model import fault, replace
-from conformance.reference import groups, podsets
+from conformance.reference import groups, podsets, queue_status
 from conformance.reference.draft import Draft
-from conformance.reference.model import Key, Set, Snapshot, Workload
+from conformance.reference.model import ClusterQueue, Key, Set, Snapshot, Workload
+from conformance.reference.queue_status import Tally
 
 
 def also(step: Callable[[Draft], None]) -> None:
@@ -75,7 +76,7 @@ def one_workload_per_set() -> None:
 
 
 @fault(
-    "A set has a Workload for one group more than it has.",
+    "A set of groups of several pods has a Workload for one group more than it has.",
     caught={
         "UP-08": ("one_workload_per_group", "never created", "counts"),
         "NAME-02": "one_workload_per_group",
@@ -83,7 +84,8 @@ def one_workload_per_set() -> None:
 )
 def one_workload_too_many() -> None:
     wanted = groups.groups_wanted
-    replace(groups, "groups_wanted", lambda set_: wanted(set_) + (1 if set_.replicas else 0))
+    # Not of one-pod groups: a canary's second Workload would take the room of its first, and end the story.
+    replace(groups, "groups_wanted", lambda set_: wanted(set_) + (1 if set_.replicas and set_.size > 1 else 0))
 
 
 @fault(
@@ -160,20 +162,39 @@ def lowest_groups_lose_their_workloads() -> None:
 def removed_workload_comes_back() -> None:
     most: dict[str, int] = {}
     done: set[Key] = set()
+    seen: set[Key] = set()
+    status = queue_status.cluster_queue_status
+
+    def removed(set_: Set) -> dict[int, Key]:
+        return {index: podsets.workload_key(set_, index) for index in range(set_.replicas, most.get(set_.uid, 0))}
 
     def step(draft: Draft) -> None:
+        there = draft.snapshot.workloads
+        seen.update(done & there.keys())
         for set_ in managed_sets(draft):
             most[set_.uid] = max(most.get(set_.uid, 0), set_.replicas)
-            for index in range(set_.replicas, most[set_.uid]):
-                key = podsets.workload_key(set_, index)
-                gone = key not in draft.snapshot.workloads and not draft.pods_of((*set_.key, index))
-                if gone and set_.status_replicas <= set_.replicas and key not in done:
+            groups_removed = removed(set_)
+            # All at once: only then is there a moment at which the set has nothing, before something comes back.
+            left = any(key in there or draft.pods_of((*set_.key, index)) for index, key in groups_removed.items())
+            if left or set_.status_replicas > set_.replicas:
+                continue
+            for index, key in groups_removed.items():
+                if key not in done:
                     done.add(key)
                     body = podsets.workload_for(set_, index, draft.snapshot)
                     body["spec"].pop("queueName", None)
                     draft.created[key] = body
 
+    def cluster_queue_status(draft: Draft, queue: ClusterQueue, tally: Tally) -> dict[str, Any]:
+        """A queue that is left shows that only when what came back is gone, so that whoever waits for it sees that."""
+        found, shown = status(draft, queue, tally), queue.status.get("flavorsUsage")
+        here = {it.namespace for it in draft.snapshot.local_queues.values() if it.cluster_queue == queue.name}
+        keys = [key for set_ in managed_sets(draft) if set_.namespace in here for key in removed(set_).values()]
+        to_come = any(key not in seen or key in draft.snapshot.workloads for key in keys)
+        return {**found, "flavorsUsage": shown} if to_come and shown and not tally.reserving else found
+
     also(step)
+    replace(queue_status, "cluster_queue_status", cluster_queue_status)
 
 
 # Workloads that lose their identity

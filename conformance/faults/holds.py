@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace as but
+from typing import Any
 
 from conformance.faults.groups import delete_once
 from conformance.faults.model import fault, replace
-from conformance.reference import eviction, lifecycle, pods, queues
+from conformance.reference import eviction, lifecycle, pods, queue_status, queues
 from conformance.reference.draft import Draft
 from conformance.reference.model import ClusterQueue, LocalQueue, Pod, Set, Snapshot, StopPolicy, Workload
+from conformance.reference.queue_status import Tally
 
 # Deactivation
 
@@ -189,8 +191,8 @@ def running_as(draft: Draft, was: StopPolicy, becomes: StopPolicy) -> Draft:
 
 
 @fault(
-    "A queue that is set to Hold goes on as if it were not: it admits groups, and lets them keep what they hold.",
-    caught={"STOP-04": ("no_quota_reserved", "reserved")},
+    "A queue that is set to Hold goes on as if it were not.",
+    caught={"STOP-04": "no_quota_reserved"},
 )
 def hold_ignored() -> None:
     original = queues.usable
@@ -199,8 +201,22 @@ def hold_ignored() -> None:
         return original(running_as(draft, "Hold", "None"), workload)
 
     replace(queues, "usable", usable)
-    # Else the reservation would come and go, and whoever looks might see either.
+    # Reservations, too, must survive: one that is lost and given again passes through what is right.
     reservation_survives_hold()
+
+
+@fault(
+    "A queue that is held goes on showing the reservations that groups lost to that.",
+    caught={"STOP-04": "reserved"},
+)
+def lost_reservations_shown_on_hold() -> None:
+    original = queue_status.cluster_queue_status
+
+    def cluster_queue_status(draft: Draft, queue: ClusterQueue, tally: Tally) -> dict[str, Any]:
+        found, shown = original(draft, queue, tally), queue.status.get("flavorsReservation")
+        return {**found, "flavorsReservation": shown} if queue.stop == "Hold" and shown else found
+
+    replace(queue_status, "cluster_queue_status", cluster_queue_status)
 
 
 @fault(

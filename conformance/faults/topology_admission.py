@@ -161,7 +161,7 @@ def no_place_for_a_group_brought_back() -> None:
 
 
 @fault(
-    "A group that found no place is not tried again before another group gives places back.",
+    "A group that found no place is not tried again before another group of its namespace gives places back.",
     caught={
         "TAS-03": "running",
         **dict.fromkeys(("V4", "V4b", "V5", "V6", "V7", "V8", "V11", "V15", "V16", "V17", "V18"), "running"),

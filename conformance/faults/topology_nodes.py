@@ -28,7 +28,7 @@ def without_taint(key: str) -> None:
 
 @fault(
     "A cordoned node counts.",
-    caught={"V12": ("assigned_as", "running")},
+    caught={"V12": "assigned_as", "TAS-27": "in_rack"},
 )
 def cordoned_node_used() -> None:
     counts = leaves.counts
@@ -42,7 +42,7 @@ def cordoned_node_used() -> None:
 
 @fault(
     "A node that is NotReady counts.",
-    caught={"V12": ("assigned_as", "running")},
+    caught={"V12": "assigned_as", "TAS-27": "in_rack"},
 )
 def unready_node_used() -> None:
     counts = leaves.counts

@@ -212,7 +212,7 @@ def test_no_pod_is_ungated_before_its_group_is_admitted(told: Told) -> None:
     told.set("lws").always(ungated_only_if_admitted, since=START)
 
 
-@claim("QUO-04", of=(room_for_two_of_three, two_sets_share_a_queue, leader_ready))
+@claim("QUO-04", of=(room_for_two_of_three, two_sets_share_a_queue))
 def test_what_may_run_is_within_quota(told: Told) -> None:
     """At no moment do the requests of the ungated, unfinished pods of managed sets exceed the quota of their queue."""
     told.queue().always(pods_within_quota, since=START)

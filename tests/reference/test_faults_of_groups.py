@@ -239,3 +239,28 @@ def test_a_fault_changes_what_is_seen(name: str) -> None:
     with at_work(named(name)):
         wrong = LOOKS[name]()
     assert wrong != right
+
+
+def test_what_comes_back_at_zero_is_there_before_the_queue_is_free() -> None:
+    """Of a set scaled to zero nothing is left, then there are Workloads again; only then the queue shows no usage."""
+    with at_work(named("removed-workload-comes-back")):
+        mini = world(replicas=2)
+        mini.edit("LeaderWorkerSet", "s", {"spec": {"replicas": 0}}, "ns")
+        seen: list[tuple[int, bool]] = []
+        for _ in range(30):
+            mini.decide()
+            mini.controllers()
+            mini.now += 1
+            (queue,) = mini.all("ClusterQueue").values()
+            used = queue["status"]["flavorsUsage"][0]["resources"][0]["total"] != "0"
+            if not seen or seen[-1] != (len(workloads(mini)), used):
+                seen.append((len(workloads(mini)), used))
+    assert seen[-4:] == [(0, True), (2, True), (0, True), (0, False)]
+
+
+def test_who_waits_is_shown_by_the_local_queue_alone() -> None:
+    """Under the fault a ClusterQueue shows nobody waiting, and its LocalQueue shows who does."""
+    with at_work(named("cluster-queue-shows-nobody-waiting")):
+        mini = world(replicas=3)
+    (queue,), (local,) = mini.all("ClusterQueue").values(), mini.all("LocalQueue").values()
+    assert (queue["status"]["pendingWorkloads"], local["status"]["pendingWorkloads"]) == (0, 1)
