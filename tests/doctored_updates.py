@@ -21,7 +21,8 @@ from doctoring import (
     unready_replica,
 )
 from doctoring_pods import extra_pod, gate_again, ungate, unready
-from doctoring_updates import change_image, last_worker, never_ready, recount, unevict, update_again
+from doctoring_preemption import unevict
+from doctoring_updates import change_image, last_worker, never_ready, recount, update_again
 from editing import Edit, WhichGroup, after, at, group, leader, once, the, worker, workload
 
 Rejected = list[tuple[Edit, str]]

@@ -26,16 +26,6 @@ def never_ready(find: Find, when: When) -> Edit:
     return always_altered("never_ready", find, when, lambda pod, view: set_condition(pod, "Ready", "False"))
 
 
-def unevict(find: Find, when: When) -> Edit:
-    """The Workload is not Evicted."""
-    return altered("unevict", find, when, lambda workload, view: set_condition(workload, "Evicted", "False"))
-
-
-def unreserve(find: Find, when: When) -> Edit:
-    """No quota is reserved for the Workload for a while."""
-    return altered("unreserve", find, when, lambda workload, view: set_condition(workload, "QuotaReserved", "False"))
-
-
 def judge_check(find: Find, when: When, state: str) -> Edit:
     """The Workload's admission checks are in this state."""
 

@@ -7,13 +7,12 @@ from conformance.expectations.subjects import OfGroup, OfSet
 from conformance.world.builders import NEW_IMAGE
 from doctoring import admit, lose, replace_uid, want_replicas
 from doctoring_pods import unready
+from doctoring_preemption import give_back, unevict
 from doctoring_updates import (
     change_image,
     judge_check,
     last_worker,
     recount,
-    unevict,
-    unreserve,
     update_again,
 )
 from editing import group, leader, the, worker, workload
@@ -61,7 +60,7 @@ CASES = [
             nothing(CHECKED),
             HELD,
             but(CHECKED, admit, workload(SECOND)),
-            but(CHECKED, unreserve, workload(SECOND)),
+            but(CHECKED, give_back, workload(SECOND)),
             but(CHECKED, judge_check, workload(SECOND), "Ready"),
         ],
     ),

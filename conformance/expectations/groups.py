@@ -8,14 +8,9 @@ from conformance.expectations.model import Observation, expectation, parametrize
 from conformance.expectations.subjects import Group
 from conformance.names import ADMISSION_GATE, KUEUE, OUR_GATES, REVISION
 from conformance.quantities import parse_quantity
-from conformance.trace.history import annotations_of, condition, gates, is_true, labels
+from conformance.trace.history import annotations_of, condition, gates, is_true, labels, status_of
 from conformance.trace.quota import plain
 from conformance.trace.records import Object
-
-
-def _status(obj: Object, type_: str) -> str:
-    found = condition(obj, type_)
-    return str(found["status"]) if found else "absent"
 
 
 @expectation
@@ -67,14 +62,14 @@ def pods_pending_on_gates(group: Group) -> Iterator[Observation]:
 def admitted(group: Group) -> Iterator[Observation]:
     """The group's Workload is Admitted."""
     if group.workload is not None:
-        yield seen(group.workload, "status.conditions[Admitted]", "True", _status(group.workload, "Admitted"))
+        yield seen(group.workload, "status.conditions[Admitted]", "True", status_of(group.workload, "Admitted"))
 
 
 @expectation
 def not_admitted(group: Group) -> Iterator[Observation]:
     """The group has a Workload, and it is not Admitted."""
     if group.workload is not None:
-        state = _status(group.workload, "Admitted")
+        state = status_of(group.workload, "Admitted")
         yield seen(group.workload, "status.conditions[Admitted]", "not True", state, state != "True")
 
 
@@ -83,7 +78,7 @@ def no_quota_reserved(group: Group) -> Iterator[Observation]:
     """The group has a Workload, no quota is reserved for it, and it is not Admitted."""
     if group.workload is not None:
         for name in ("QuotaReserved", "Admitted"):
-            state = _status(group.workload, name)
+            state = status_of(group.workload, name)
             yield seen(group.workload, f"status.conditions[{name}]", "not True", state, state != "True")
         yield seen(group.workload, "status.admission", "unset", _admission(group.workload))
 
@@ -123,13 +118,13 @@ def complete(group: Group) -> Iterator[Observation]:
     """All pods of the group exist and are Ready."""
     yield seen(group.title, "pods", group.size, len(group.pods))
     for pod in group.pods:
-        yield seen(pod, "status.conditions[Ready]", "True", _status(pod, "Ready"))
+        yield seen(pod, "status.conditions[Ready]", "True", status_of(pod, "Ready"))
 
 
 @expectation
 def ready(group: Group) -> Iterator[Observation]:
     """The group's Workload is Admitted, and all its pods exist and are Ready."""
-    state = _status(group.workload, "Admitted") if group.workload else "no Workload"
+    state = status_of(group.workload, "Admitted") if group.workload else "no Workload"
     yield seen(group.title, "Workload.status.conditions[Admitted]", "True", state)
     yield from complete.check(group)
 

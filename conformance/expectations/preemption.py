@@ -7,19 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from conformance.expectations.model import Observation, expectation, parametrized, seen
 from conformance.expectations.subjects import Group, WholeSet
 from conformance.names import KUEUE
-from conformance.trace.history import condition, is_true
-from conformance.trace.records import Object
-
-
-def _state(workload: Object, type_: str) -> str:
-    return str((condition(workload, type_) or {}).get("status", "absent"))
+from conformance.trace.history import is_true, status_of
 
 
 @expectation
 def evicted(group: Group) -> Iterator[Observation]:
     """The group's Workload is Evicted, and has not been given quota again since."""
     if group.workload is not None:
-        yield seen(group.workload, "status.conditions[Evicted]", "True", _state(group.workload, "Evicted"))
+        yield seen(group.workload, "status.conditions[Evicted]", "True", status_of(group.workload, "Evicted"))
 
 
 @expectation
@@ -27,7 +22,7 @@ def preempted(group: Group) -> Iterator[Observation]:
     """The group's Workload is Evicted, and Preempted says that this was for another one."""
     if group.workload is not None:
         for type_ in ("Evicted", "Preempted"):
-            yield seen(group.workload, f"status.conditions[{type_}]", "True", _state(group.workload, type_))
+            yield seen(group.workload, f"status.conditions[{type_}]", "True", status_of(group.workload, type_))
 
 
 @expectation
@@ -35,7 +30,7 @@ def not_evicted(group: Group) -> Iterator[Observation]:
     """The group has a Workload that is neither Evicted nor Preempted."""
     if group.workload is not None:
         for type_ in ("Evicted", "Preempted"):
-            state = _state(group.workload, type_)
+            state = status_of(group.workload, type_)
             yield seen(group.workload, f"status.conditions[{type_}]", "not True", state, state != "True")
 
 
@@ -67,7 +62,7 @@ def pods_run_on_reserved_quota(whole: WholeSet) -> Iterator[Observation]:
         pods = whole.view.pods_of_group(whole.name, index)
         for pod in pods:
             if (pod.get("status") or {}).get("phase") == "Running":
-                state = _state(group.workload, "QuotaReserved") if group.workload is not None else "no Workload"
+                state = status_of(group.workload, "QuotaReserved") if group.workload is not None else "no Workload"
                 yield seen(pod, "Workload.status.conditions[QuotaReserved], while it runs", "True", state)
 
 

@@ -8,7 +8,7 @@ from conformance.expectations.groups import complete
 from conformance.expectations.model import Expectation, Observation, Value, expectation, parametrized, seen
 from conformance.expectations.subjects import Group, WholeSet
 from conformance.names import WORKER_INDEX
-from conformance.trace.history import condition, labels
+from conformance.trace.history import labels, status_of
 from conformance.trace.records import Object
 
 
@@ -21,7 +21,7 @@ def replaced(*pods: Object) -> Expectation[Group]:
         for name, uid in before.items():
             found = now[name]["metadata"]["uid"] if name in now else "absent"
             yield seen(f"Pod {name}", "metadata.uid", f"another than {uid}", found, found not in ("absent", uid))
-            state = _status(now.get(name), "Ready")
+            state = status_of(now.get(name), "Ready")
             yield seen(f"Pod {name}", "status.conditions[Ready]", "True", state)
 
     sentence = "Each of these pods is there again by its name, as another, and is Ready."
@@ -45,15 +45,15 @@ def of_image(image: str) -> Callable[[Group], Iterable[Observation]]:
 def leader_ready(group: Group) -> Iterator[Observation]:
     """The group's leader exists and is Ready."""
     for pod in group.leaders:
-        yield seen(pod, "status.conditions[Ready]", "True", _status(pod, "Ready"))
+        yield seen(pod, "status.conditions[Ready]", "True", status_of(pod, "Ready"))
 
 
 @expectation
 def awaits_check(group: Group) -> Iterator[Observation]:
     """Quota is reserved for the group's Workload, which is not Admitted, and all its admission checks are Pending."""
     if group.workload is not None:
-        admission = _status(group.workload, "Admitted")
-        reserved = _status(group.workload, "QuotaReserved")
+        admission = status_of(group.workload, "Admitted")
+        reserved = status_of(group.workload, "QuotaReserved")
         states = {one["state"] for one in (group.workload.get("status") or {}).get("admissionChecks") or ()}
         yield seen(group.workload, "status.conditions[QuotaReserved]", "True", reserved)
         yield seen(group.workload, "status.conditions[Admitted]", "not True", admission, admission != "True")
@@ -66,7 +66,7 @@ def rolled_out(image: str) -> Callable[[WholeSet], Iterable[Observation]]:
 
     def check(whole: WholeSet) -> Iterator[Observation]:
         if whole.lws is not None:
-            status, state = whole.lws.get("status") or {}, _status(whole.lws, "UpdateInProgress")
+            status, state = whole.lws.get("status") or {}, status_of(whole.lws, "UpdateInProgress")
             yield seen(whole.lws, "status.conditions[UpdateInProgress]", "not True", state, state != "True")
             for field in ("replicas", "updatedReplicas"):
                 yield seen(whole.lws, f"status.{field}", whole.replicas, status.get(field, 0))
@@ -101,10 +101,3 @@ def uids_below(worker: int) -> Value[Group]:
 
     sentence = "The identity of each pod of the group below this worker index."
     return Value(f"uids_below({worker})", "metadata.uid", sentence, read)
-
-
-def _status(obj: Object | None, type_: str) -> str:
-    if obj is None:
-        return "absent"
-    found = condition(obj, type_)
-    return str(found["status"]) if found else "absent"

@@ -123,7 +123,7 @@ def preempt(draft: Draft, victims: Sequence[Workload], preemptor: Workload, queu
 
 
 def path(snapshot: Snapshot, queue: str) -> str:
-    """Where a queue is in its tree, from the root: `/root/team/queue`."""
+    """Where a queue is in its tree, from the root: `/org/team/queue`."""
     found = snapshot.cluster_queues.get(queue)
     names, cohort = [queue], found.cohort if found is not None else ""
     while cohort and cohort not in names:

@@ -219,6 +219,12 @@ def condition(obj: Object, type_: str) -> Mapping[str, Any] | None:
     return None
 
 
+def status_of(obj: Object | None, type_: str) -> str:
+    """The status of a condition, `absent` where there is none."""
+    found = condition(obj, type_) if obj is not None else None
+    return str(found["status"]) if found else "absent"
+
+
 def is_true(obj: Object | None, type_: str) -> bool:
     """Whether the object has the condition with status True."""
     found = condition(obj, type_) if obj is not None else None
