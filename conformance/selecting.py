@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from conformance.errors import UsageError, nearest
-from conformance.outcomes import Level
-from conformance.requirements import FEATURES, Catalogue, Selection
+from conformance.outcomes import Level, Outcome
+from conformance.requirements import FEATURES, Catalogue, Here, Prospect, Requirement, Selection, applies, load
 from conformance.settings import Settings
 
 
@@ -26,6 +26,16 @@ def selection(settings: Settings, catalogue: Catalogue) -> Selection:
         sequential=not settings.no_sequential,
         every_version=settings.ignore_versions,
     )
+
+
+def unclaimed(settings: Settings, here: Here) -> list[tuple[Requirement, Prospect]]:
+    """What was asked for and no story tells, with what that makes of it. Who names stories asks for no others."""
+    if settings.story:
+        return []
+    catalogue = load()
+    chosen = selection(settings, catalogue)
+    found = [(record, applies(record, here, chosen)) for record in catalogue if not record.claimed]
+    return [(record, prospect) for record, prospect in found if prospect.outcome is not Outcome.NOT_SELECTED]
 
 
 def _one_of(what: str, word: str, known: list[str]) -> None:

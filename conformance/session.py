@@ -96,6 +96,7 @@ class Session:
             self.log.append(log.ClusterLine(cluster=msgspec.convert(self.describe_cluster(), model.Cluster)))
             told = model.Implementation(**self.describe_implementation())
             self.log.append(log.ImplementationLine(implementation=told))
+            self._note_unclaimed()
             self.came_up = True
             self._make_canary_class()
             if not for_workers:
@@ -107,6 +108,15 @@ class Session:
             if isinstance(error, ApiError):
                 raise HarnessError(f"the cluster does not let the run begin: {error}") from error
             raise
+
+    def _note_unclaimed(self) -> None:
+        """Requirements that were asked for and that nothing claims are no part of a pass, and the result says so."""
+        from conformance.selecting import unclaimed
+
+        assert self.log is not None
+        for record, prospect in unclaimed(self.settings, self.here()):
+            assert prospect.outcome is not None
+            self.log.append(log.UnclaimedLine(requirement=record.id, outcome=prospect.outcome, reason=prospect.reason))
 
     def _waits_in_vain(self, story: Story) -> bool:
         """Whether one of its waits is known to run out: then it takes a whole deadline, and had better begin first."""

@@ -213,6 +213,8 @@ class Surroundings:
         return found | {"components": parts}
 
     def describe_implementation(self) -> Mapping[str, Any]:
+        from conformance.clusters.controllers import as_configured
+
         found = self.implementation
         return {
             "name": found.name,
@@ -220,7 +222,7 @@ class Surroundings:
             # Said only where it is not the released module of that version.
             "source": found.source if self.settings.kueue_from or found.name != "kueue" else None,
             "features": sorted(found.features),
-            "config": found.config,
+            "config": as_configured(found.config),
         }
 
 

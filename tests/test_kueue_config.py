@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conformance.clusters.controllers import Controller, Installation, merged, process_settings
+from conformance.clusters.controllers import Controller, Installation, as_configured, merged, process_settings
 from conformance.clusters.webhook_certificates import WebhookCertificate
 from conformance.components.lines import Note, note
 from conformance.errors import UsageError
@@ -179,6 +179,13 @@ def test_a_process_listens_on_this_machine_only() -> None:
     assert made["webhook"] == {"host": "127.0.0.1", "port": 4711, "certDir": "/certificates"}
     assert made["health"]["healthProbeBindAddress"] == "127.0.0.1:4712"
     assert made["leaderElection"]["leaderElect"] is False
+
+
+def test_a_report_has_the_configuration_without_this_process_own_settings() -> None:
+    """Ports and folders, other in every run, are left out; what was configured beside them stays."""
+    asked = {"webhook": {"timeout": 5}, "manageJobsWithoutQueueName": True}
+    made = merged(asked, process_settings(4711, 4712, Path("/certificates")))
+    assert as_configured(made) == asked
 
 
 DEVIATION = """

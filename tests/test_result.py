@@ -20,7 +20,10 @@ from conformance.errors import HarnessError, UsageError
 from conformance.outcomes import Outcome, worst
 from conformance.report import log, model
 from conformance.report.building import apply_deviation, build, natural, read_result, stale, write_result
+from conformance.requirements import FEATURES, Here
 from conformance.requirements.loading import load
+from conformance.selecting import unclaimed
+from conformance.settings import settle
 
 SCHEMA = json.loads(files("conformance.report").joinpath("schema.json").read_text(encoding="utf-8"))
 TODAY = samples.STARTED.date()
@@ -151,6 +154,32 @@ def test_requirement(id_: str, outcome: str, reason: str | None, caused_by: str 
     """A requirement's outcome is the worst of its judged claims, with the reason and what caused it."""
     found = samples.requirement(samples.result(), id_)
     assert (found.outcome, found.reason, found.caused_by) == (outcome, reason, caused_by)
+
+
+def test_what_was_asked_for_and_nothing_claims_is_no_part_of_a_pass() -> None:
+    """A requirement of the profile that no story tells has an outcome and a reason of its own, and is counted."""
+    line = log.UnclaimedLine(requirement="UP-10", outcome=Outcome.NOT_TESTABLE, reason="not claimed: several clusters")
+    found = samples.result([*samples.passing(), line])
+    told = samples.requirement(found, "UP-10")
+    assert (told.outcome, told.reason, told.claims) == ("not-testable", "not claimed: several clusters", [])
+    assert found.summary[Outcome.NOT_TESTABLE] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "ids"),
+    [
+        ({"profile": "core"}, {"MK-01", "MK-02", "MK-05"}),
+        ({"profile": "page"}, set()),
+        ({"profile": "core", "story": ["scale_up"]}, set()),
+        ({"profile": "core", "skip": ["MK-01=no second cluster"]}, {"MK-02", "MK-05"}),
+    ],
+)
+def test_multi_cluster_is_what_the_core_cannot_test(asked: dict[str, Any], ids: set[str]) -> None:
+    """Of all that must hold only what needs several clusters has no claim; it is not testable, with the reason."""
+    here = Here(kueue="0.19.2", lws="0.9.0", features=frozenset(FEATURES), capabilities=frozenset())
+    found = unclaimed(settle(asked), here)
+    assert {record.id for record, _ in found} == ids
+    assert all(prospect.outcome is Outcome.NOT_TESTABLE and "cluster" in prospect.reason for _, prospect in found)
 
 
 def test_requirement_without_claim_lines_was_not_selected() -> None:

@@ -128,6 +128,23 @@ def process_settings(webhook_port: int, health_port: int, certificates: Path) ->
     }
 
 
+def as_configured(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the settings of the process, such as ports and folders: the same in every run."""
+    return _without(config, process_settings(0, 0, Path()))
+
+
+def _without(config: Mapping[str, Any], left_out: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in config.items():
+        out = left_out.get(key, {})
+        if not isinstance(out, Mapping):
+            continue
+        rest = _without(value, out) if out and isinstance(value, Mapping) else copy.deepcopy(value)
+        if rest or not out:
+            kept[key] = rest
+    return kept
+
+
 def _client_configs(document: Object) -> Iterator[dict[str, Any]]:
     """Every webhook client configuration in a document that names a Service."""
     if document["kind"] in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):

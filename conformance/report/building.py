@@ -154,6 +154,7 @@ def _requirements(lines: Sequence[log.Line], catalogue: Iterable[Described], tod
     entries = {entry.id: entry for entry in catalogue}
     stopped = {line.name: line.stopped_at for line in lines if isinstance(line, log.StoryLine)}
     claims = {line.id: line for line in lines if isinstance(line, log.ClaimLine)}
+    unclaimed = {line.requirement: line for line in lines if isinstance(line, log.UnclaimedLine)}
     of_requirement: dict[str, list[log.ClaimLine]] = {id_: [] for id_ in entries}
     for line in sorted(claims.values(), key=lambda line: natural(line.id)):
         for id_ in line.requirements:
@@ -161,7 +162,18 @@ def _requirements(lines: Sequence[log.Line], catalogue: Iterable[Described], tod
                 raise HarnessError(f"claim {line.id} is of requirement {id_}, which has no record; add one")
             cause = line.caused_by or _cause(line, stopped.get(line.story), claims)
             of_requirement[id_].append(msgspec.structs.replace(line, caused_by=cause))
-    return [_requirement(entries[id_], of_requirement[id_], today) for id_ in sorted(entries, key=natural)]
+    return [
+        _unclaimed(entries[id_], unclaimed[id_])
+        if id_ in unclaimed and not of_requirement[id_]
+        else _requirement(entries[id_], of_requirement[id_], today)
+        for id_ in sorted(entries, key=natural)
+    ]
+
+
+def _unclaimed(entry: Described, line: log.UnclaimedLine) -> model.Requirement:
+    return model.Requirement(
+        id=entry.id, level=entry.level, feature=entry.feature, outcome=line.outcome, reason=line.reason
+    )
 
 
 def _cause(line: log.ClaimLine, stopped_at: str | None, claims: Mapping[str, log.ClaimLine]) -> str | None:

@@ -70,6 +70,14 @@ class ClaimLine(_Line, frozen=True, kw_only=True, tag="claim"):
     deviation: model.Deviation | None = None
 
 
+class UnclaimedLine(_Line, frozen=True, kw_only=True, tag="unclaimed"):
+    """A requirement that was asked for and that no claim of the suite is about, and why."""
+
+    requirement: str
+    outcome: Outcome
+    reason: str
+
+
 class StoryLine(_Line, frozen=True, kw_only=True, tag="story"):
     """A story was told, or stopped at the moment `stopped_at`."""
 
@@ -129,6 +137,7 @@ Line = (
     | ClusterLine
     | ImplementationLine
     | ClaimLine
+    | UnclaimedLine
     | StoryLine
     | InvariantsLine
     | FindingLine

@@ -40,7 +40,7 @@ class Run(_Value, frozen=True, kw_only=True):
 
 
 class Implementation(_Value, frozen=True, kw_only=True):
-    """What was judged. `source` says where it came from if no release line; `config` is what was merged over ours."""
+    """What was judged. `source` says where it came from if no release line; `config` is what it ran with."""
 
     name: str
     version: str
