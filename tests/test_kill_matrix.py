@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from conformance.clusters.local import LocalCluster
 from conformance.errors import UsageError
-from conformance.faults.model import Fault
+from conformance.faults.model import DECLARED, Fault
 from conformance.implementations import FEATURES
 from conformance.outcomes import Outcome
 from conformance.proving import choosing, deadlines, keeping, matrix, page
@@ -23,6 +24,7 @@ from conformance.proving.cells import (
     invariant_id,
     judge_claims,
     judge_story_invariants,
+    said_now,
 )
 from conformance.requirements import Here, Selection, load
 from conformance.suite import whole_suite
@@ -231,6 +233,50 @@ def test_a_folder_is_gone_on_with(tmp_path: Path) -> None:
     assert [one.claim for one in again.cells(fault, story)] == ["a::b"]
     assert not again.has(a_fault("old"), story)
     assert again.cells(a_fault("old"), story) == []
+
+
+FAULTS_OF_A_MODULE = """
+from conformance.faults.model import fault, replace
+
+def shared():
+    return {shared}
+
+@fault("One.", caught={{"UP-02": {named!r}}})
+def one():
+    return {one}
+
+@fault("Two.", caught={{"UP-02": "gated"}})
+def two():
+    return {two}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "told_again"),
+    [({}, False), ({"one": 5}, True), ({"shared": 5}, True), ({"two": 5}, False), ({"named": "ready"}, False)],
+)
+def test_a_fault_is_told_again_for_its_own_code_alone(
+    changed: dict[str, object], told_again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells hold while the fault and what it shares are the same, whatever it names and the others do."""
+    digests = []
+    for number, values in enumerate(({}, changed)):
+        name = f"faults_{number}_of_{'_'.join(changed) or 'nothing'}"
+        filled = {"shared": 1, "one": 1, "two": 1, "named": "gated"} | values
+        (tmp_path / f"{name}.py").write_text(FAULTS_OF_A_MODULE.format(**filled))
+        monkeypatch.syspath_prepend(tmp_path)
+        module = importlib.import_module(name)
+        digests.append(keeping.digest(getattr(module.one, DECLARED), ONE.stories[0]))
+    assert (digests[0] != digests[1]) is told_again
+
+
+def test_what_is_kept_is_read_by_what_the_fault_names_now() -> None:
+    """A failure kept from before is a catch exactly if the fault names its expectation today."""
+    kept = Cell("f", "a::b", Said.FOR_ANOTHER, ["gated"])
+    assert said_now(a_fault(UP_02="gated"), "UP-02", kept).said is Said.CAUGHT
+    assert said_now(a_fault(UP_02="gated"), "I2", kept).said is Said.FOR_ANOTHER
+    silent = Cell("f", "a::b", Said.NOT_CAUGHT)
+    assert said_now(a_fault(UP_02="gated"), "UP-02", silent) == silent
 
 
 # The matrix

@@ -72,6 +72,12 @@ def invariant_id(story: str, name: str) -> str:
     return f"{story}::invariants[{name}]"
 
 
+def invariant_of(claim: str) -> str:
+    """`one_group::invariants[I2]` -> `I2`; empty for a claim."""
+    _, found, name = claim.partition("::invariants[")
+    return name.rstrip("]") if found else ""
+
+
 def judge_claims(claims: Iterable[ClaimOfStory], history: History) -> list[Verdict]:
     """The verdicts of a story's claims over its history up to the first fence.
 
@@ -143,8 +149,7 @@ def cell(fault: Fault, verdict: Verdict) -> Cell:
     """What a verdict says of a fault."""
     match verdict.outcome:
         case Outcome.FAILED:
-            own = set(verdict.expectations) & set(fault.caught.get(verdict.named, ()))
-            said = Said.CAUGHT if own else Said.FOR_ANOTHER
+            said = _caught(fault, verdict.named, verdict.expectations)
         case Outcome.PASSED:
             said = Said.NOT_CAUGHT
         case Outcome.INCONCLUSIVE:
@@ -152,3 +157,14 @@ def cell(fault: Fault, verdict: Verdict) -> Cell:
         case _:
             said = Said.ERROR
     return Cell(fault.name, verdict.claim, said, verdict.expectations, verdict.shown)
+
+
+def said_now(fault: Fault, named: str, one: Cell) -> Cell:
+    """A cell of before, of a claim of `named`, by what the fault names now; what failed has not changed."""
+    if one.said not in (Said.CAUGHT, Said.FOR_ANOTHER):
+        return one
+    return msgspec.structs.replace(one, said=_caught(fault, named, one.expectations))
+
+
+def _caught(fault: Fault, named: str, failed: Iterable[str]) -> Said:
+    return Said.CAUGHT if set(failed) & set(fault.caught.get(named, ())) else Said.FOR_ANOTHER

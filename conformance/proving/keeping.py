@@ -6,6 +6,7 @@ since. Of two lines for one fault and story the later one counts.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import sys
@@ -69,7 +70,7 @@ class Kept:
                 raise HarnessError(f"cannot write {self.path}: {error.strerror}; free disk space and go on") from error
 
     def cells(self, fault: Fault, story: Story) -> list[Cell]:
-        """Those of a story under a fault."""
+        """Those of a story under a fault, as they were written."""
         return self.lines[fault.name, story.name].cells if self.has(fault, story) else []
 
     def close(self) -> None:
@@ -88,10 +89,11 @@ def _read(path: Path) -> Iterator[Line]:
 
 
 def digest(fault: Fault, story: Story) -> str:
-    """Of the code that decides what the claims of a story say under a fault."""
-    return hashlib.sha256(
-        f"{_common()} {_of_module(fault.install.__module__)} {_of_module(story.module)}".encode()
-    ).hexdigest()[:16]
+    """Of the code that decides what the claims of a story say under a fault; not of what the fault names."""
+    module, function = fault.install.__module__, fault.install.__name__
+    return hashlib.sha256(f"{_common()} {_of_fault(module, function)} {_of_module(story.module)}".encode()).hexdigest()[
+        :16
+    ]
 
 
 @cache
@@ -103,6 +105,19 @@ def _common() -> str:
     for path in paths:
         seen.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return seen.hexdigest()
+
+
+@cache
+def _of_fault(module: str, function: str) -> str:
+    """A fault's body, and everything in its module that is not another fault."""
+    kept: list[ast.stmt] = []
+    for part in ast.parse(inspect.getsource(sys.modules[module])).body:
+        if isinstance(part, ast.FunctionDef) and part.decorator_list:
+            if part.name != function:
+                continue
+            part.decorator_list = []
+        kept.append(part)
+    return hashlib.sha256(ast.unparse(ast.Module(kept, [])).encode()).hexdigest()
 
 
 @cache

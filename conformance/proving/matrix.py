@@ -10,7 +10,7 @@ import msgspec
 
 from conformance.faults.model import Fault
 from conformance.outcomes import Outcome
-from conformance.proving.cells import Cell, Said, Verdict
+from conformance.proving.cells import Cell, Said, Verdict, invariant_of
 from conformance.proving.choosing import Provable
 from conformance.trace.invariants import INVARIANTS, sentence
 
@@ -108,7 +108,7 @@ def _claim_rows(among: Provable, healthy: Mapping[str, Verdict], cells: list[Cel
     others: dict[str, set[str]] = {}
     for one in cells:
         into = {Said.CAUGHT: kills, Said.FOR_ANOTHER: others}.get(one.said)
-        for key in (one.claim, _invariant(one.claim)) if into is not None else ():
+        for key in (one.claim, invariant_of(one.claim)) if into is not None else ():
             into.setdefault(key, set()).add(one.fault)  # type: ignore[union-attr]
     rows: dict[str, ClaimRow] = {}
     for claim in among.claims:
@@ -132,12 +132,6 @@ def _claim_rows(among: Provable, healthy: Mapping[str, Verdict], cells: list[Cel
     return dict(sorted(rows.items()))
 
 
-def _invariant(claim: str) -> str:
-    """`one_group::invariants[I2]` -> `I2`; empty for a claim."""
-    _, found, name = claim.partition("::invariants[")
-    return name.rstrip("]") if found else ""
-
-
 def _story_of(claim: str, among: Provable) -> str:
     story, found, _ = claim.partition("::invariants[")
     if found:
@@ -150,7 +144,7 @@ def _red_healthy(healthy: Mapping[str, Verdict]) -> list[str]:
     return [
         f"claim {one.claim} is {one.outcome} on the reference without a fault: {one.shown}"
         for one in found
-        if one.outcome is not Outcome.PASSED and not (_invariant(one.claim) and one.outcome is Outcome.INCONCLUSIVE)
+        if one.outcome is not Outcome.PASSED and not (invariant_of(one.claim) and one.outcome is Outcome.INCONCLUSIVE)
     ]
 
 

@@ -14,7 +14,7 @@ from conformance.deadlines import Deadlines
 from conformance.errors import Cancelled, HarnessError
 from conformance.faults.model import Fault
 from conformance.proving import deadlines
-from conformance.proving.cells import Cell, Said, Verdict, cell
+from conformance.proving.cells import Cell, Said, Verdict, cell, invariant_of, said_now
 from conformance.proving.choosing import Pair, Provable, next_round
 from conformance.proving.keeping import Kept, Line, digest
 from conformance.proving.scopes import Scopes
@@ -159,9 +159,15 @@ class Proving:
         """Claims and invariants that caught a fault under these."""
         for name, stories in told.items():
             for story in stories:
-                for one in self.kept.cells(self.plan.faults[name], self.plan.among.story(story)):
+                for one in self._cells(self.plan.faults[name], story):
                     if one.said is Said.CAUGHT:
-                        yield one.claim.partition("::invariants[")[2].rstrip("]") or one.claim
+                        yield invariant_of(one.claim) or one.claim
+
+    def _cells(self, fault: Fault, story: str) -> Iterator[Cell]:
+        """What is kept of a story under a fault, by what the fault names now."""
+        requirements = {claim.id: claim.requirement for claim in self.plan.among.of_story(story)}
+        for one in self.kept.cells(fault, self.plan.among.story(story)):
+            yield said_now(fault, requirements.get(one.claim) or invariant_of(one.claim), one)
 
     def _has(self, fault: Fault, story: str) -> bool:
         return self.kept.has(fault, self.plan.among.story(story))
@@ -237,4 +243,4 @@ class Proving:
         for fault, story in self.plan.pairs():
             if story in sound:
                 proof.told.setdefault(fault.name, []).append(story)
-                proof.cells += self.kept.cells(fault, self.plan.among.story(story))
+                proof.cells += self._cells(fault, story)
