@@ -1,15 +1,16 @@
 """Twenty runs in a row, five of them on a machine that is busy with something else: does any verdict waver?
 
-`python benchmarks/endurance.py --runs 20 --loaded 5 --out FOLDER`. Every run is the page profile at the deadlines as
-they are; a loaded one has a busy loop per core beside it. The results and the output of every run stay in the folder,
-with the table (`table.md`), which is written anew after each run. Exit code 0 if everything passed or is a listed
-deviation, else 1. Ctrl-C ends the run that is going on and all that were to follow.
+`python benchmarks/endurance.py --runs 20 --loaded 5 --out FOLDER`. Every run is the page profile, or what the options
+after `--` ask for, at the deadlines as they are; a loaded one has a busy loop per core beside it. The results and the
+output of every run stay in the folder, with the table (`table.md`), which is written anew after each run. Exit code 0
+if everything passed or is a listed deviation, else 1. Ctrl-C ends the run that is going on and all that were to follow.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -72,14 +73,18 @@ def main() -> None:
     folder = given.out or Path("endurance") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(width=120, highlight=False, markup=False)
-    heading(console, f"{given.runs} runs of the page profile, {given.loaded} of them loaded")
+    what = f"{given.runs} times `{shlex.join(['run', *given.rest])}`, {given.loaded} of them loaded"
+    heading(console, what)
     rows: list[Row] = []
     try:
         for number, loaded in enumerate(plan(given.runs, given.loaded), start=1):
             rows.append(one_run(number, loaded, folder, given.rest))
             console.print(line_of(rows[-1]))
             with (folder / "table.md").open("w") as file:
-                print_table(Console(file=file, width=200), rows)
+                page = Console(file=file, width=200, highlight=False, markup=False)
+                heading(page, what)
+                print_table(page, rows)
+                page.print(summary(rows, given.runs))
     except KeyboardInterrupt:
         console.print("interrupted")
     print_table(console, rows)

@@ -1,4 +1,4 @@
-"""What a run of the page profile costs: where its seconds go, who asks the API server for what, who uses the CPU.
+"""What a run costs, of the page profile if nothing else is asked for: seconds, requests to the API server, CPU.
 
 `python benchmarks/page_profile.py --runs 2`. Each run is the console command in a process of its own, on the default
 release line and a fresh local cluster; options after `--` are given to it. What is divided by the number of stories
@@ -8,6 +8,7 @@ includes the set-up of the cluster, which the first table shows apart.
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -46,7 +47,7 @@ def main() -> None:
     options.add_argument("rest", nargs="*", metavar="OPTION", help="after --: options for `run`")
     given = options.parse_args()
     console = Console(width=120, highlight=False)
-    heading(console, f"{given.runs} runs of the page profile")
+    heading(console, f"{given.runs} times `{shlex.join(['run', *given.rest])}`")
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         folder = given.keep or Path(temporary)
         runs = [one_run(console, number, folder, given.rest) for number in range(1, given.runs + 1)]

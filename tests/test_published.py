@@ -49,6 +49,12 @@ def test_what_did_not_pass_is_told_with_its_command(folder: Path) -> None:
     assert not [line for line in passed if line.startswith("- ")]
 
 
+def test_what_is_beside_the_runs_is_listed_if_it_is_there(folder: Path) -> None:
+    """Other published files have a line each; none that is not there, and nothing of unknown ones."""
+    found = list(published.lines(published.published(folder), "", ["kill-matrix.json", "notes.txt"]))
+    assert [line.split("]")[0] for line in found if line.startswith("- [")] == ["- [kill-matrix.json"]
+
+
 def test_the_same_results_give_the_same_index(folder: Path) -> None:
     """Nothing in the index depends on when it is made."""
     assert index(folder) == index(folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,14 @@ from conformance.outcomes import Level, Outcome
 from conformance.report import model, words
 from conformance.report.building import FILE, natural, read_result
 
+OTHERS: Final = {
+    "kill-matrix.json": "which claim catches which faulty implementation, by `prove`; as a page:"
+    " [kill-matrix.md](../docs/kill-matrix.md)",
+    "endurance-kueue.md": "ten runs of `core` in a row on Kueue, by `benchmarks/endurance.py`",
+    "endurance-reference.md": "ten runs of `core` in a row on the reference",
+    "core-profile.txt": "what a run of `core` costs and for what, by `benchmarks/page_profile.py`",
+}
+"""What else is published beside the runs: file to meaning."""
 COLUMNS: Final = (
     Outcome.PASSED,
     Outcome.FAILED,
@@ -30,8 +38,8 @@ _UNREMARKABLE: Final = (Outcome.PASSED, Outcome.NOT_SELECTED, Outcome.UNSUPPORTE
 _GIB: Final = 1024**3
 
 
-def lines(results: Mapping[str, model.Result], machine: str) -> Iterator[str]:
-    """The index, line by line; `results` by the name of their folder."""
+def lines(results: Mapping[str, model.Result], machine: str, others: Iterable[str] = ()) -> Iterator[str]:
+    """The index, line by line; `results` by the name of their folder, `others` the names of files beside them."""
     yield "# Published runs"
     yield ""
     yield f"Made by `scripts/publish` on one machine: {machine}. Each folder has the `result.json`"
@@ -46,6 +54,12 @@ def lines(results: Mapping[str, model.Result], machine: str) -> Iterator[str]:
     yield ""
     yield "With `--ignore-versions` a release is judged also by what is documented only since a later one;"
     yield "[releases.md](../docs/releases.md) says which fix each failure is about."
+    present = [name for name in OTHERS if name in set(others)]
+    if present:
+        yield ""
+        yield "Beside them, on the same machine:"
+        yield ""
+        yield from [f"- [{name}]({name}): {OTHERS[name]}" for name in present]
     for name, result in results.items():
         yield ""
         yield f"## {name}"
@@ -107,7 +121,8 @@ def main() -> None:
     if len(sys.argv) != 2:
         print("usage: python -m conformance.report.published FOLDER", file=sys.stderr)
         raise SystemExit(2)
-    print("\n".join(lines(published(Path(sys.argv[1])), machine())))
+    folder = Path(sys.argv[1])
+    print("\n".join(lines(published(folder), machine(), [path.name for path in folder.iterdir()])))
 
 
 if __name__ == "__main__":
