@@ -81,6 +81,16 @@ def usage_once_more_for_ready_leaders() -> None:
     recounted(count)
 
 
+@fault("A group that lost a pod is left out of what its queue shows.", caught={"QUO-06": ("usage", "reserved", "counts")})
+def recovered_groups_not_counted() -> None:
+    def count(draft: Draft, tally: Tally, workload: Workload) -> None:
+        ready = workload.conditions.get("PodsReady")
+        if ready is None or ready.reason not in ("WaitForRecovery", "Recovered"):
+            tally.count(workload)
+
+    recounted(count)
+
+
 @fault(
     "A queue shows the usage of the leaders alone.",
     caught={"QUO-01": "usage", "ADM-03": "usage", "POD-14": "usage"},
