@@ -12,7 +12,7 @@ from conformance.outcomes import Outcome
 from conformance.proving.matrix import FILE, read
 from conformance.report import building
 
-pytestmark = [pytest.mark.cluster, pytest.mark.thorough]
+pytestmark = pytest.mark.cluster
 OLDER = "0.18.4"
 PROVEN = Path(__file__).parents[2] / "reports" / FILE
 """What was proven before, once it is published: it says which fault shows of a claim that it can fail."""
