@@ -24,6 +24,18 @@ def lending_limit_ignored() -> None:
     replace(quota, "kept", lambda node, key: 0)
 
 
+@fault("A cohort lends half of what its lending limit allows.", caught={"COH-05": "at_least_ready"})
+def half_of_a_lending_limit() -> None:
+    original = quota.kept
+
+    def kept(node: Node, key: FlavorResource) -> int:
+        limits = node.quotas.get(key)
+        limit = limits.lending_limit if limits is not None else None
+        return original(node, key) if limit is None else max(0, node.total.get(key, 0) - limit // 2)
+
+    replace(quota, "kept", kept)
+
+
 @fault("A queue borrows nothing of its cohort.", caught={"COH-05": "at_least_ready"})
 def cohort_ignored() -> None:
     original = quota.trees

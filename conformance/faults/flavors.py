@@ -119,6 +119,23 @@ def only_the_first_flavor() -> None:
 
 
 @fault(
+    "A group for which the first flavor is too full waits for it, without preempting anybody.",
+    caught={"FLV-10": "running"},
+)
+def waits_for_the_first_flavor() -> None:
+    choices, assign = flavors.Search.choices, flavors.assign
+
+    def first(self: flavors.Search, slot: Slot, chosen: tuple[Choice, ...], before: Usage) -> Iterator[Choice]:
+        return choices(self, but(slot, group=but(slot.group, flavors=slot.group.flavors[:1])), chosen, before)
+
+    def patient(*given: Any, may_preempt: bool = True) -> Attempt:
+        return assign(*given, may_preempt=False)
+
+    replace(flavors.Search, "choices", first)
+    replace(flavors, "assign", patient)
+
+
+@fault(
     "Groups are preempted in the first flavor although the second one has room.",
     caught={"FLV-10": ("in_flavor", "never evicted", "running")},
 )

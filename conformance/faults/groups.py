@@ -89,6 +89,21 @@ def one_workload_too_many() -> None:
 
 
 @fault(
+    "A set with a long name has a second Workload once its group is admitted.",
+    caught={"NAME-02": "one_workload_per_group"},
+)
+def second_workload_under_a_long_name() -> None:
+    def step(draft: Draft) -> None:
+        for set_ in managed_sets(draft):
+            for index, workload in workloads_of(draft, set_).items():
+                key = (set_.namespace, f"again-{index}-{set_.uid[:5]}")
+                if len(set_.name) > 39 and workload.admitted and key not in draft.snapshot.workloads:
+                    draft.created[key] = redundant(set_, key[1], draft.snapshot)
+
+    also(step)
+
+
+@fault(
     "Beside the Workload of its group, every pod of a group that is ready gets one of its own.",
     caught={
         "NS-01": "one_workload_per_group",

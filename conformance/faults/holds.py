@@ -24,7 +24,7 @@ def was_deactivated(workload: Workload) -> bool:
 
 @fault(
     "A deactivated Workload is deleted, so its group gets a new, active one.",
-    caught={"DEACT-01": ("keeps workload_uid", "gated", "no_quota_reserved")},
+    caught={"DEACT-01": ("keeps workload_uid", "gated", "no_quota_reserved", "usage", "counts")},
     upstream="https://github.com/kubernetes-sigs/kueue/pull/5015",
 )
 def deactivated_workload_deleted() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from conformance.faults.counts import add, recounted
-from conformance.faults.model import fault
+from conformance.faults.counts import Tallies, add, recounted
+from conformance.faults.model import fault, replace
+from conformance.reference import admission, queue_status
 from conformance.reference.draft import Draft
 from conformance.reference.model import Workload
 from conformance.reference.queue_status import Tally
@@ -31,3 +32,27 @@ def groups_with_a_lost_pod_not_counted() -> None:
             tally.count(workload)
 
     recounted(count)
+
+
+@fault("A queue goes on showing the usage of groups that were there for a moment alone.", caught={"UP-07": "usage"})
+def usage_kept_of_short_lived_groups() -> None:
+    admit, tallies = admission.admit, queue_status.tallies
+    seen: dict[str, Workload] = {}
+
+    # Between two statuses a group may come and go; every pass comes by here.
+    def noted(draft: Draft) -> None:
+        admit(draft)
+        seen.update((it.uid, it) for it in draft.all_workloads() if it.group and it.admission is not None)
+
+    def counted(draft: Draft) -> Tallies:
+        by_queue, by_local = tallies(draft)
+        present = {workload.uid for workload in draft.all_workloads()}
+        for uid, workload in seen.items():
+            set_ = draft.snapshot.sets.get((workload.namespace, workload.set_name))
+            if uid not in present and set_ is not None and set_.replicas and workload.admission is not None:
+                tally = by_queue.setdefault(workload.admission.cluster_queue, Tally())
+                add(tally.used, workload.admission.usage())
+        return by_queue, by_local
+
+    replace(admission, "admit", noted)
+    replace(queue_status, "tallies", counted)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from conformance.faults.model import fault, replace
 from conformance.reference import admission, ordering, podsets
 from conformance.reference.draft import Draft
-from conformance.reference.model import Set, Snapshot, Workload
+from conformance.reference.flavors import Attempt
+from conformance.reference.model import ClusterQueue, Set, Snapshot, Workload
+from conformance.reference.room import Room
 
 
 @fault(
@@ -31,15 +33,15 @@ def newest_first() -> None:
 
 
 @fault(
-    "Groups of equal priority are tried in the order of their sets' names, from the end of the alphabet, not by age.",
+    "Groups of equal priority are tried in the order of their sets' names, not by age.",
     caught={"PRI-11": "no_quota_reserved"},
 )
 def ordered_by_name() -> None:
     def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
-        # Numbers that sort as the beginnings of the names do, backwards.
+        # Numbers that sort as the beginnings of the names do.
         beginning = workload.set_name.ljust(6)[:6]
         number = sum(ord(letter) << (8 * place) for place, letter in enumerate(reversed(beginning)))
-        return -workload.priority, -float(number), workload.uid
+        return -workload.priority, float(number), workload.uid
 
     replace(ordering, "place_in_queue", place_in_queue)
 
@@ -96,3 +98,27 @@ def strategies_swapped() -> None:
 )
 def strict_as_best_effort() -> None:
     replace(admission, "blocks", lambda queue: False)
+
+
+@fault(
+    "A group that the head of a StrictFIFO queue has held up is not tried again once the head is gone.",
+    caught={"ADM-08": "running"},
+)
+def held_up_groups_are_forgotten() -> None:
+    turn_down, attempted = admission.turn_down, admission.attempted
+    behind: dict[str, str] = {}
+
+    def noted(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload, attempt: Attempt | None) -> None:
+        if queue.strict:
+            for other in draft.all_workloads():
+                if other.queue == workload.queue and other.namespace == workload.namespace and not other.reserves:
+                    behind.setdefault(other.uid, workload.uid)
+        turn_down(draft, room, queue, workload, attempt)
+
+    def never_again(draft: Draft, room: Room, queue: ClusterQueue, workload: Workload) -> Attempt:
+        if behind.get(workload.uid, workload.uid) != workload.uid:
+            return Attempt("nofit", refusal="it has been held up")
+        return attempted(draft, room, queue, workload)
+
+    replace(admission, "turn_down", noted)
+    replace(admission, "attempted", never_again)

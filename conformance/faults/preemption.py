@@ -189,7 +189,7 @@ def preempted_without_saying_so() -> None:
 
 @fault(
     "A preemptor is admitted as soon as its victims are told to go, while they still hold their reservations.",
-    caught={"I6": "I6"},
+    caught={"I6": "I6", "PRE-07": "pods_within_quota"},
 )
 def victims_do_not_count() -> None:
     def reservations(draft: Draft) -> Iterator[tuple[str, Usage]]:

@@ -62,4 +62,4 @@ def restart_renews_pods() -> None:
 )
 def restart_starts_waiting_groups() -> None:
     began = time()
-    let_go(lambda workload: turned_down(workload) and workload.created + LONG < began)
+    let_go(lambda workload: turned_down(workload) and workload.created < began)

@@ -36,6 +36,7 @@ def group_is_deactivated(tenant: Tenant) -> None:
     """One of two running groups is deactivated, and later made active again."""
     lws = tenant.create(leader_worker_set(replicas=2, size=2), quota=groups(2) + canary_room)
     lws.reached(running, moment="running")
+    tenant.queue().reached(usage(cpu="600m"))
     lws.group(1).set_active(False)
     lws.group(1).eventually(tried, gated, no_quota_reserved, moment="stopped")
     tenant.queue().eventually(usage(cpu="300m"), counts(admitted=1), moment="released")
