@@ -34,7 +34,7 @@ def newest_first() -> None:
 
 @fault(
     "Groups of equal priority are tried in the order of their sets' names, not by age.",
-    caught={"PRI-11": "no_quota_reserved"},
+    caught={"PRI-11": ("admitted", "no_quota_reserved")},
 )
 def ordered_by_name() -> None:
     def place_in_queue(draft: Draft, workload: Workload) -> tuple[int, float, str]:
