@@ -5,9 +5,10 @@ the gates `admission` and `topology`. The stamps of its template say that its se
 before the set itself has been seen. LeaderWorkerSet's own webhook runs first, so set, group, index and role are known
 at birth, and the pod becomes a member of its group at once: no later write has to adopt it.
 
-Where the group is admitted, the pod is born ready, exactly as `pods.started` would make it: no gate, no write, no
-delay for a pod that is replaced or whose set starts its workers late (POD-13). The state that this rests on may be old
-by a moment; a pod that was born ready while its group was being evicted is deleted by the next pass, as any other.
+Where the group is admitted and starts, the pod is born ready, exactly as `pods.started` would make it: no gate, no
+write, no delay for a pod whose set starts its workers late (POD-13). One that comes to a group which has run before
+takes the place of a pod that was lost, and with it the group may be on its way out: the state that a birth rests on may
+be older than the eviction, so such a pod is born with gates, and let go by a pass if its group stays.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ def stamped(pod: Mapping[str, Any]) -> bool:
 
 
 def born_ready(newborn: Pod, workload_name: str, snapshot: Snapshot) -> Pod | None:
-    """The pod without gates, if its group is admitted and its place can be told; else None."""
+    """The pod without gates, if its group is admitted and starts, and its place can be told; else None."""
     workload = snapshot.workloads.get((newborn.namespace, workload_name))
-    if workload is None or not pods.may_run(workload) or newborn.group is None:
+    if workload is None or not pods.may_run(workload) or newborn.group is None or "PodsReady" in workload.conditions:
         return None
     others = snapshot.pods.get((newborn.namespace, newborn.set_name, newborn.group), {})
     members = [

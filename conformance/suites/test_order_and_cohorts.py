@@ -46,10 +46,13 @@ def one_place_and_three_who_wait(tenant: Tenant) -> None:
     urgent = tenant.create(leader_worker_set("urgent", priority_class=urgent_class))
     waiting = (older.group(0), newer.group(0), urgent.group(0))
     tenant.canary(after=waiting).reached(ready, moment="canary-ran")
-    # Only how many are admitted is waited for: who they are is for the claims to say.
+    # Only how many are admitted is waited for: who they are is for the claims to say. A queue may count a group before
+    # its Workload says that it is admitted.
     first.delete()
+    tenant.reached_by_one(waiting, admitted)
     tenant.queue().reached(counts(admitted=2, pending=2), moment="next-admitted")
     urgent.delete()
+    tenant.reached_by_one(waiting[:2], admitted)
     tenant.queue().reached(counts(admitted=2, pending=1), moment="last-but-one-admitted")
 
 
@@ -83,10 +86,9 @@ BIG = Requests(cpu=450)
 @story(moments={"younger-passes": "ADM-08", "head-runs": "ADM-08", "younger-runs": "ADM-08"})
 def strict_and_best_effort(tenant: Tenant) -> None:
     """In a StrictFIFO and a BestEffortFIFO queue a group runs, a big one waits, and a younger one would fit."""
-    plain = leader_worker_set("first", queue="strict")
     rules = {"strict": QueueRules(strategy="StrictFIFO"), "best": QueueRules(strategy="BestEffortFIFO")}
-    tenant.open(quota={"strict": groups(2), "best": groups(2)}, group=plain.group, rules=rules)
-    first = tenant.create(plain)
+    tenant.open(quota={"strict": groups(2), "best": groups(2)}, group=leader_worker_set().group, rules=rules)
+    first = tenant.create(leader_worker_set("first", queue="strict"))
     tenant.create(leader_worker_set("also-first", queue="best")).reached(running)
     first.reached(running, moment="first-run")
     heads = [tenant.create(leader_worker_set(f"head-{queue}", queue=queue, worker=BIG)) for queue in rules]
@@ -98,6 +100,7 @@ def strict_and_best_effort(tenant: Tenant) -> None:
     strict.group(0).reached(tried, moment="younger-waits")
     # Only how many are admitted is waited for: who it is is for the claims to say.
     first.delete()
+    tenant.reached_by_one((heads[0].group(0), strict.group(0)), admitted)
     tenant.queue("strict").reached(counts(admitted=1, pending=1), moment="next-admitted")
     heads[0].eventually(running, moment="head-runs")
     heads[0].delete()

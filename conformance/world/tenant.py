@@ -8,7 +8,7 @@ labels. Nothing here sleeps or polls: every wait is on the trace.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from conformance.deadlines import Deadlines
 from conformance.errors import HarnessError
 from conformance.expectations.groups import tried
 from conformance.expectations.model import Expectation, Subject
+from conformance.expectations.subjects import Group
 from conformance.kube import MERGE_PATCH, ApiError, Kube, Object
 from conformance.names import GPU, HOLD_NOT_READY, RUN_LABEL, SCOPE_LABEL, STORY_LABEL, TENANT_LABEL
 from conformance.trace.history import View, is_true
@@ -406,6 +407,27 @@ class Tenant:
 
     def _sees_own_writes(self) -> bool:
         return all(self.feed.revision_of(uid) >= revision for uid, revision in self._written.items())
+
+    def reached_by_one(self, groups: Sequence[GroupHandle], expectation: Expectation[Group]) -> None:
+        """Wait until it holds of one of these groups, whichever that is: what must come of it is for claims to say."""
+        since, seconds = self.feed.latest, self._seconds_for(None)
+        try:
+            self.feed.wait(
+                lambda view: any(expectation.holds(group.subject, view) for group in groups) or None,
+                seconds,
+                self.ground.alive,
+            )
+        except WaitTimedOut:
+            titles = ", ".join(group.subject.title for group in groups)
+            raise WaitFailed(
+                f"none of {titles} was {expectation.name} within {seconds:g} s",
+                moment=None,
+                promised=False,
+                mismatches=[],
+                subject=groups[0].subject,
+                expectations=(expectation,),
+                since=since,
+            ) from None
 
     def wait_for(self, what: str, test: Any, deadline: str = "wait") -> None:
         """Wait for something of the harness's own; HarnessError if it does not come true."""

@@ -100,6 +100,13 @@ def test_no_pod_is_born_ready_without_admission(workload: Workload) -> None:
     assert gates(born(a_pod(), known(workload))) == [names.ADMISSION_GATE, names.TOPOLOGY_GATE]
 
 
+@pytest.mark.parametrize("ready", [True, False])
+def test_what_comes_to_a_group_that_has_run_is_born_gated(ready: bool) -> None:
+    """The pod in the place of one that was lost is let go by a pass: its group may be on its way out."""
+    workload = a_workload(conditions={**ADMITTED, "PodsReady": Condition(ready)})
+    assert gates(born(a_pod(), known(workload))) == [names.ADMISSION_GATE, names.TOPOLOGY_GATE]
+
+
 def test_a_pod_of_an_unknown_set_is_born_gated() -> None:
     """The stamps of its template are enough for the gates; what it is a member of is told later."""
     became = born(a_pod(), known(a_workload(), sets=()))
