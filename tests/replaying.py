@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from conformance.deadlines import Deadlines
 from conformance.expectations.model import Expectation, Subject
+from conformance.expectations.subjects import Group
 from conformance.names import RECORDED
 from conformance.trace.history import History, View
 from conformance.trace.records import Answer, Edit, Object, Record
+from conformance.world.handles import GroupHandle
 from conformance.world.story import Story
 from conformance.world.storylog import StoryLog
 from conformance.world.tenant import Ground, Tenant
@@ -172,6 +175,10 @@ class ReplayedTenant(Tenant):
 
     def attempt(self, label: str, verb: str, kind: str, name: str, request: Any, *, dry_run: bool) -> None:
         self._recording.answer(label, verb, kind, name)
+
+    def reached_by_one(self, groups: Sequence[GroupHandle], expectation: Expectation[Group]) -> None:
+        view = self._recording.history.at(self._recording.next_write)
+        assert any(expectation.holds(group.subject, view) for group in groups), f"none was {expectation.name}"
 
     def wait_for(self, what: str, test: Any, deadline: str = "wait") -> None:
         """The harness's own waits are none of the story's."""
