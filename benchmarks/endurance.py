@@ -38,7 +38,14 @@ while os.getppid() == int(sys.argv[1]):
         pass
 """
 """A loop that keeps one core busy until it is ended, or whoever started it is gone."""
-FINE: Final = (Outcome.PASSED, Outcome.KNOWN_DEVIATION, Outcome.NOT_SELECTED)
+FINE: Final = (
+    Outcome.PASSED,
+    Outcome.KNOWN_DEVIATION,
+    Outcome.NOT_SELECTED,
+    Outcome.NOT_TESTABLE,
+    Outcome.UNSUPPORTED,
+)
+"""What is no trouble: neither of the last three is a verdict that could waver."""
 
 
 @dataclass(frozen=True)
