@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from commands import Place, a_place
@@ -12,18 +11,10 @@ from conformance.clusters.local import LocalCluster
 from conformance.components import DEFAULT, Components, provide
 from conformance.implementations import open_implementation
 
-HERE = Path(__file__).parent
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests that bring up clusters of their own come first, so that the common one need not run beside them.
-
-    Where tests are shared out among processes, all of this folder stay in one: clusters take turns.
-    """
+    """The tests that bring up clusters of their own come first, so that the common one need not run beside them."""
     items.sort(key=lambda item: "local_cluster" in getattr(item, "fixturenames", ()))
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 @pytest.fixture
