@@ -13,6 +13,8 @@ from conformance.proving.matrix import FILE, read
 from conformance.report import building
 
 pytestmark = pytest.mark.cluster
+LONG = 3600.0
+"""Seconds: some 260 pairs of fault and story, on a machine that may be busy."""
 OLDER = "0.18.4"
 PROVEN = Path(__file__).parents[2] / "reports" / FILE
 """What was proven before, once it is published: it says which fault shows of a claim that it can fail."""
@@ -21,7 +23,7 @@ PROVEN = Path(__file__).parents[2] / "reports" / FILE
 def test_each_claim_is_caught_by_a_fault_of_its_own(place: Place) -> None:
     """Told under one faulty reference that it names, each claim fails for the expectation that it is about."""
     known = ("--matrix", PROVEN) if PROVEN.exists() else ()
-    ended = place.command("prove", "--own", *known, "--out", place.results)
+    ended = place.start("prove", "--own", *known, "--out", place.results).ended(LONG)
     assert ended.code == 0, str(ended)
     assert read(place.results / FILE).red == []
 
