@@ -20,6 +20,7 @@ PROVEN = Path(__file__).parents[2] / "reports" / FILE
 """What was proven before, once it is published: it says which fault shows of a claim that it can fail."""
 
 
+@pytest.mark.thorough
 def test_each_claim_is_caught_by_a_fault_of_its_own(place: Place) -> None:
     """Told under one faulty reference that it names, each claim fails for the expectation that it is about."""
     known = ("--matrix", PROVEN) if PROVEN.exists() else ()
