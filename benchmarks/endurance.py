@@ -45,7 +45,7 @@ FINE: Final = (
     Outcome.NOT_TESTABLE,
     Outcome.UNSUPPORTED,
 )
-"""What is no trouble: neither of the last three is a verdict that could waver."""
+"""What is no trouble: none of the last three is a verdict that could waver."""
 
 
 @dataclass(frozen=True)

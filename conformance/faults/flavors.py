@@ -123,15 +123,12 @@ def only_the_first_flavor() -> None:
     caught={"FLV-10": "running"},
 )
 def waits_for_the_first_flavor() -> None:
-    choices, assign = flavors.Search.choices, flavors.assign
-
-    def first(self: flavors.Search, slot: Slot, chosen: tuple[Choice, ...], before: Usage) -> Iterator[Choice]:
-        return choices(self, but(slot, group=but(slot.group, flavors=slot.group.flavors[:1])), chosen, before)
+    assign = flavors.assign
 
     def patient(*given: Any, may_preempt: bool = True) -> Attempt:
         return assign(*given, may_preempt=False)
 
-    replace(flavors.Search, "choices", first)
+    only_the_first_flavor()
     replace(flavors, "assign", patient)
 
 

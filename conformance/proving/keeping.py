@@ -91,9 +91,8 @@ def _read(path: Path) -> Iterator[Line]:
 def digest(fault: Fault, story: Story) -> str:
     """Of the code that decides what the claims of a story say under a fault; not of what the fault names."""
     module, function = fault.install.__module__, fault.install.__name__
-    return hashlib.sha256(f"{_common()} {_of_fault(module, function)} {_of_module(story.module)}".encode()).hexdigest()[
-        :16
-    ]
+    matters = f"{_common()} {_of_fault(module, function)} {_of_module(story.module)}"
+    return hashlib.sha256(matters.encode()).hexdigest()[:16]
 
 
 @cache
